@@ -1,0 +1,222 @@
+/**
+ * The seam between the engine and the world: time, randomness, sockets, names, HTTP, workers.
+ *
+ * `src/runtime` implements it on Node, `test/sim` in virtual time. Callbacks never come from inside
+ * the call that caused them: what is started in a turn answers in a later one. After `close()`
+ * returns no callback of that object comes any more, unless its documentation says otherwise.
+ */
+
+import type { Endpoint } from './endpoint.ts'
+import type { SocketType } from './enums.ts'
+import type { ErrorCode } from './error-code.ts'
+import type { Operation } from './operation.ts'
+import type { Rng } from './rng.ts'
+
+export type { Rng } from './rng.ts'
+
+/** A started timer. */
+export interface TimerHandle {
+  /** Idempotent; after it the function is not called. */
+  cancel(): void
+}
+
+export interface Clock {
+  /** Milliseconds since some fixed moment; never goes back. May have fractions. */
+  now(): number
+  /** Seconds since 1970, as files and the API carry times; may be set by the user meanwhile. */
+  posixSeconds(): number
+}
+
+/** Receives what happens on a {@link Stream}. */
+export interface StreamHandler {
+  /** Only on streams from `connect`: the connection is up. Comes before any data. */
+  onConnect(): void
+  /** @param chunk borrowed: valid during the call only */
+  onData(chunk: Uint8Array): void
+  /** The queue of unsent bytes has become empty after it was not. */
+  onDrain(): void
+  /**
+   * The last callback. The peer closed (end of file), the connection failed, or it never came up.
+   * Not called after our own `close()`.
+   */
+  onClose(error: ErrorCode, operation: Operation): void
+}
+
+/** A reliable byte stream with a peer: TCP, uTP, TLS over either, or one through a proxy. */
+export interface Stream {
+  readonly kind: SocketType
+  /** Valid once connected. */
+  readonly local: Endpoint
+  readonly remote: Endpoint
+  /** Bytes given to `write` that the transport has not taken yet. */
+  readonly queuedBytes: number
+
+  /** Must be called in the turn that got the stream. Replacing the handler later is allowed. */
+  setHandler(handler: StreamHandler): void
+  /**
+   * Sends the views in order, as one system call where possible. They must stay unchanged until
+   * `onFlushed` (or, without one, for ever).
+   *
+   * @param onFlushed called once the transport needs the views no longer, also when the stream closes first
+   */
+  write(views: readonly Uint8Array[], onFlushed?: () => void): void
+  /** Stops `onData` (a chunk already read may still come); the peer feels it as back-pressure. */
+  pause(): void
+  resume(): void
+  /** Drops unsent bytes and closes. Idempotent. Pending `onFlushed` are still called. */
+  close(): void
+}
+
+/** Receives connections. */
+export interface ListenHandler {
+  /** @param stream connected; without a handler set before return it is closed */
+  onAccept(stream: Stream): void
+  /** The socket has failed after it listened. The last callback. */
+  onError(error: ErrorCode, operation: Operation): void
+}
+
+export interface Listener {
+  /** With the port that was really bound. */
+  readonly local: Endpoint
+  close(): void
+}
+
+export interface DatagramHandler {
+  /** @param packet borrowed */
+  onPacket(packet: Uint8Array, from: Endpoint): void
+  /** A packet could not be delivered, or the socket has failed (`fatal`: the last callback). */
+  onError(error: ErrorCode, operation: Operation, fatal: boolean): void
+  /** `send` answered false before, and there is room again. */
+  onWritable(): void
+}
+
+/** A bound UDP socket. */
+export interface Datagram {
+  readonly local: Endpoint
+  /** @param packet copied before return. @returns false if the queue is full and the packet was dropped */
+  send(packet: Uint8Array, to: Endpoint): boolean
+  close(): void
+}
+
+/** One network of one interface. */
+export interface NetworkInterface {
+  readonly name: string
+  readonly address: string
+  readonly prefixLength: number
+  readonly loopback: boolean
+}
+
+/** How a connection leaves this machine. */
+export interface ProxyOptions {
+  /** A `ProxyType` value. */
+  readonly type: number
+  readonly hostname: string
+  readonly port: number
+  readonly username: string
+  readonly password: string
+}
+
+export interface ConnectOptions {
+  readonly to: Endpoint
+  /** Local address to bind; `null` leaves it to the system. Port 0 is any. */
+  readonly local?: Endpoint | null
+  readonly proxy?: ProxyOptions | null
+}
+
+export interface HttpRequestOptions {
+  /** http or https. */
+  readonly url: string
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  /** Local address to bind; `null` leaves it to the system. */
+  readonly localAddress?: string | null
+  readonly proxy?: ProxyOptions | null
+  /** Only addresses of this family. */
+  readonly family?: 4 | 6
+  /** From the request to the end of the head, and again to each next piece of the body. */
+  readonly timeoutMs: number
+  /** The body, after decompression, may not be longer; else `HttpSink.onError` with "message too long". */
+  readonly maxBodyBytes: number
+  readonly maxRedirects: number
+  /** Whether the certificate of an https server must be valid for its host. */
+  readonly verifyCertificate: boolean
+  /** Refuses a host or redirect target before anything is sent to it. `null` allows it. */
+  readonly filterUrl?: ((url: URL) => ErrorCode | null) | undefined
+  /** Refuses the addresses a host resolved to; an empty list fails the request. */
+  readonly filterAddresses?: ((addresses: readonly string[], url: URL) => readonly string[]) | undefined
+}
+
+export interface HttpHead {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  /** After redirects. */
+  readonly url: string
+  /** Who answered; empty if a proxy hides it. */
+  readonly remoteAddress: string
+}
+
+/** Receives one response: a head, body parts, then either `onEnd` or `onError`, which may also come first. */
+export interface HttpSink {
+  onHead(head: HttpHead): void
+  /** @param chunk borrowed; decompressed if the server used gzip or deflate */
+  onData(chunk: Uint8Array): void
+  onEnd(): void
+  onError(error: ErrorCode, operation: Operation): void
+}
+
+/** A running request. */
+export interface HttpRequest {
+  pause(): void
+  resume(): void
+  /** Idempotent; no callback follows. */
+  abort(): void
+}
+
+export interface HttpClient {
+  request(options: HttpRequestOptions, sink: HttpSink): HttpRequest
+}
+
+export interface ResolveOptions {
+  /** Answer from the cache only, even if it is stale; else fail. */
+  readonly cacheOnly?: boolean
+  /** Do not wait for other look-ups when the session is closing. */
+  readonly abortOnShutdown?: boolean
+}
+
+export interface Resolver {
+  /**
+   * Looks up a host. Numeric addresses answer themselves.
+   *
+   * @param done called once; `addresses` canonical, empty if `error` is set
+   */
+  resolve(host: string, options: ResolveOptions, done: (error: ErrorCode | null, addresses: readonly string[]) => void): void
+}
+
+/** What the engine stands on. */
+export interface Runtime {
+  readonly clock: Clock
+  /** Cryptographically strong on Node, seeded in the simulator. */
+  readonly rng: Rng
+  readonly resolver: Resolver
+  readonly http: HttpClient
+
+  /** @param delayMs from now; 0 is "soon" */
+  setTimer(delayMs: number, fn: () => void): TimerHandle
+  /** Runs `fn` once after the present turn and before the next event: a microtask on Node. */
+  defer(fn: () => void): void
+  /** Runs `fn` once when all events that are ready now were handled: a `setImmediate` on Node. */
+  afterPoll(fn: () => void): void
+
+  connect(options: ConnectOptions): Stream
+  /** @throws LibtorrentError never; a failure to bind comes to `done` */
+  listen(at: Endpoint, handler: ListenHandler, done: (error: ErrorCode | null, listener: Listener | null) => void): void
+  bindDatagram(
+    at: Endpoint,
+    handler: DatagramHandler,
+    done: (error: ErrorCode | null, socket: Datagram | null) => void,
+  ): void
+  /** The networks of this machine now. */
+  interfaces(): readonly NetworkInterface[]
+}

@@ -1,0 +1,255 @@
+/**
+ * The seam between torrents and their files. `src/storage/node` implements it on worker threads,
+ * `memory-disk.ts` and `disabled-disk.ts` without files, `test/sim` in virtual time.
+ *
+ * All calls return at once; results come in a later turn, through the callbacks, each exactly once:
+ * also when the storage is removed or the disk closed meanwhile (then with `operationAborted`).
+ * Jobs are collected and handed over by `submit()`, which the owner calls once per poll.
+ *
+ * Jobs of one storage that touch the same piece run in the order given. Exclusive jobs ("fenced":
+ * move, rename, delete, release, stop) wait for all earlier jobs of that storage and hold back later
+ * ones. Storages never wait for each other, except for slots and worker time.
+ */
+
+import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
+import type { Bitfield } from '../core/bitfield.ts'
+import type { MoveFlags, StorageMode } from '../core/enums.ts'
+import type { ErrorCode } from '../core/error-code.ts'
+import type { Operation } from '../core/operation.ts'
+import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import type { FileStorage } from '../metainfo/file-storage.ts'
+import type { Slot, SlotPool } from './slab.ts'
+
+/** Why a job failed, and on which file. */
+export interface DiskError {
+  readonly code: ErrorCode
+  readonly operation: Operation
+  /** -1 if no one file is to blame. */
+  readonly file: FileIndex
+}
+
+/** A storage of one disk back-end: what `addStorage` gave. Opaque. */
+export interface StorageHandle {
+  readonly id: number
+}
+
+export interface StorageOptions {
+  /** Sizes, offsets, pad files and attributes. */
+  readonly files: FileStorage
+  /** New names by file index; relative to the save path, or absolute. */
+  readonly renamed: ReadonlyMap<FileIndex, string>
+  readonly savePath: string
+  /** Where the part file goes; empty: the save path. */
+  readonly partFileDir: string
+  /** File name of the part file, `.<hex of info-hash>.parts`. */
+  readonly partFileName: string
+  readonly mode: StorageMode
+  /** Per file, 0 means "not wanted": its bytes go to the part file. Shorter than the list: the rest is wanted. */
+  readonly filePriorities: readonly number[]
+}
+
+/** What a piece must hash to. Either may be absent; with none nothing is compared. */
+export interface PieceHashes {
+  /** 20 bytes. */
+  readonly v1: Uint8Array | null
+  /** 32 bytes: root of the piece's own subtree (or of the file, if the file is not longer than a piece). */
+  readonly v2: Uint8Array | null
+}
+
+/** Where the bytes of one block of a piece to be committed are. */
+export type BlockSource =
+  | Slot
+  /** Written before, by `spill` or in an earlier run. */
+  | 'disk'
+
+export interface CommitResult {
+  readonly error: DiskError | null
+  /** Which of the given hashes agreed; `null` for those not given. Nothing is written unless all given ones did. */
+  readonly v1Passed: boolean | null
+  readonly v2Passed: boolean | null
+  /** SHA-256 of each block, 32 bytes a block, when asked for by `wantBlockHashes`. */
+  readonly blockHashes: Uint8Array | null
+}
+
+export interface HashResult {
+  readonly error: DiskError | null
+  /** 20 bytes a piece, in order; pieces after the failing one are missing. `null` if v1 was not asked for. */
+  readonly v1: Uint8Array | null
+  /** 32 bytes a piece: subtree roots. `null` if v2 was not asked for. */
+  readonly v2: Uint8Array | null
+  /** SHA-256 of each block of each piece, when asked for; shape as in `CommitResult`. */
+  readonly blockHashes: Uint8Array | null
+}
+
+export interface ReadResult {
+  readonly error: DiskError | null
+  /** `length` bytes, in order, in one or more views; empty on error. Valid until `release`. */
+  readonly views: readonly Uint8Array[]
+  /** Gives the memory back; must be called exactly once, also on error. */
+  release(): void
+}
+
+/** What a check of the files against resume data found. */
+export const CheckStatus = Object.freeze({
+  /** Resume data holds: nothing needs to be hashed. */
+  ok: 0,
+  /** No file exists: nothing needs to be hashed and no piece is there. */
+  noFiles: 1,
+  /** Files exist, and resume data is missing or does not describe them: hash everything. */
+  needFullCheck: 2,
+  /** The disk failed. */
+  failed: 3,
+} as const)
+export type CheckStatus = (typeof CheckStatus)[keyof typeof CheckStatus]
+
+export interface CheckResult {
+  readonly status: CheckStatus
+  /** Also set with `needFullCheck`: what did not fit (`mismatchingFileSize` ...). */
+  readonly error: DiskError | null
+}
+
+export interface ReadFlags {
+  /** The block will likely not be asked for again. */
+  readonly volatile?: boolean
+  /** Bytes that follow in the file will likely be asked for next: read them into the cache too. */
+  readonly sequential?: boolean
+}
+
+export interface DiskSettings {
+  readonly aioThreads: number
+  readonly hashingThreads: number
+  readonly filePoolSize: number
+  /** Write budget in bytes: `slots` beyond it are refused. */
+  readonly maxQueuedDiskBytes: number
+  /** `disk_io_write_mode`, `disk_io_read_mode`: an `IoBufferMode` value. */
+  readonly writeMode: number
+  readonly readMode: number
+}
+
+/** For `session_stats_alert`: gauges and sums since the start. Times in microseconds. */
+export interface DiskStats {
+  readonly queuedWriteBytes: number
+  readonly readCacheBytes: number
+  readonly blocksInUse: number
+  readonly queuedJobs: number
+  readonly runningJobs: number
+  readonly writeJobs: number
+  readonly blocksWritten: number
+  readonly blocksRead: number
+  readonly blocksHashed: number
+  readonly readCacheHits: number
+  readonly writeOps: number
+  readonly readOps: number
+  readonly readTime: number
+  readonly writeTime: number
+  readonly hashTime: number
+  readonly jobTime: number
+}
+
+export interface OpenFile {
+  readonly file: FileIndex
+  /** `FileOpenMode` bits. */
+  readonly openMode: number
+  /** Monotonic milliseconds of the last use. */
+  readonly lastUse: number
+}
+
+export interface DiskIo {
+  /** Slots that block payload is received into. The write budget is theirs. */
+  readonly slots: SlotPool
+
+  addStorage(options: StorageOptions): StorageHandle
+  /** Frees the storage once its jobs are done. Files stay. */
+  removeStorage(storage: StorageHandle): void
+
+  /**
+   * Hashes a whole piece and, if the given hashes agree, writes it.
+   *
+   * The slots among `sources` belong to the job from the call on; they are freed when it ends, whatever the result.
+   *
+   * @param sources one per block, in order
+   * @param wantBlockHashes also answer the SHA-256 of each block (v2 pieces whose layer is not known yet)
+   */
+  commitPiece(
+    storage: StorageHandle,
+    piece: PieceIndex,
+    sources: readonly BlockSource[],
+    hashes: PieceHashes,
+    wantBlockHashes: boolean,
+    done: (result: CommitResult) => void,
+  ): void
+
+  /** Writes some blocks of an incomplete piece. Owns the slots as `commitPiece` does. */
+  spill(
+    storage: StorageHandle,
+    piece: PieceIndex,
+    blocks: readonly { readonly block: BlockIndex; readonly slot: Slot }[],
+    done: (error: DiskError | null) => void,
+  ): void
+
+  /** Reads part of a piece. `length` 1 to 2^20 or so; may cross file ends inside the piece. */
+  read(
+    storage: StorageHandle,
+    piece: PieceIndex,
+    offset: number,
+    length: number,
+    flags: ReadFlags,
+    done: (result: ReadResult) => void,
+  ): void
+
+  /** Hashes `count` pieces from `first` as they are on disk. @param cancelled polled between pieces */
+  hashPieces(
+    storage: StorageHandle,
+    first: PieceIndex,
+    count: number,
+    want: { readonly v1: boolean; readonly v2: boolean; readonly blockHashes: boolean },
+    done: (result: HashResult) => void,
+  ): void
+
+  /**
+   * Compares the files on disk with resume data, makes hard links, and creates empty files and links.
+   *
+   * @param resume the torrent's parameters: `havePieces`, `unfinishedPieces`, flags `noVerifyFiles`, `seedMode`
+   * @param links per file index the absolute path of a file with the same content, empty for none
+   */
+  checkFiles(
+    storage: StorageHandle,
+    resume: AddTorrentParams | null,
+    links: readonly string[],
+    done: (result: CheckResult) => void,
+  ): void
+
+  /** Moves all files. @param done `path`: the new save path */
+  moveStorage(
+    storage: StorageHandle,
+    path: string,
+    flags: MoveFlags,
+    done: (error: DiskError | null, path: string, needFullCheck: boolean) => void,
+  ): void
+  renameFile(storage: StorageHandle, file: FileIndex, name: string, done: (error: DiskError | null) => void): void
+  /** @param flags `RemoveFlags` / `SessionFlags` bits: which files go */
+  deleteFiles(storage: StorageHandle, flags: number, done: (error: DiskError | null) => void): void
+  /** New priorities; moves bytes between part file and files. @param done the priorities in force */
+  setFilePriorities(
+    storage: StorageHandle,
+    priorities: readonly number[],
+    done: (error: DiskError | null, priorities: readonly number[]) => void,
+  ): void
+  /** Closes the storage's open files. */
+  releaseFiles(storage: StorageHandle, done: (error: DiskError | null) => void): void
+  /** Flushes, then closes the storage's open files. */
+  stop(storage: StorageHandle, done: (error: DiskError | null) => void): void
+  /** Drops what the read cache has of a piece, after `jobs` on it are done. */
+  clearPiece(storage: StorageHandle, piece: PieceIndex): void
+
+  openFiles(storage: StorageHandle): readonly OpenFile[]
+  stats(): DiskStats
+  applySettings(settings: DiskSettings): void
+  /** Hands the jobs collected since the last call to the workers. */
+  submit(): void
+  /** Ends the jobs there are, then all workers. `done` is the last callback. */
+  close(done: () => void): void
+}
+
+/** Bit per piece: what is known to be whole. */
+export type HavePieces = Bitfield

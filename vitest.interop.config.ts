@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// Real clients and trackers: one file after the other, since they own ports and processes.
+export default defineConfig({
+  test: {
+    include: ['test/interop/**/*.test.ts'],
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    fileParallelism: false,
+    pool: 'forks',
+  },
+})
