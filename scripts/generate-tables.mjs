@@ -68,13 +68,14 @@ const q = s => JSON.stringify(s)
     out.push('} as const)')
     const isFlags = e.kind !== 'enum'
     out.push(
-      isFlags
-        ? `export type ${e.ts} = number`
-        : `export type ${e.ts} = (typeof ${e.ts})[keyof typeof ${e.ts}]`,
+      isFlags ? `export type ${e.ts} = number` : `export type ${e.ts} = (typeof ${e.ts})[keyof typeof ${e.ts}]`,
       '',
     )
   }
   emit('src/core/enums.ts', out)
 }
 
-execFileSync('npx', ['biome', 'check', '--write', '--linter-enabled=false', ...written], { cwd: root, stdio: 'inherit' })
+execFileSync('npx', ['biome', 'check', '--write', '--linter-enabled=false', ...written], {
+  cwd: root,
+  stdio: 'inherit',
+})

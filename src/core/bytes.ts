@@ -50,7 +50,7 @@ export function textToBytes(s: string): Uint8Array {
 
 /** One character per byte, 0-255. The inverse of {@link binaryToBytes}. */
 export function bytesToBinary(b: Uint8Array): string {
-  return Buffer.from(b.buffer, b.byteOffset, b.byteLength).latin1Slice()
+  return Buffer.from(b.buffer, b.byteOffset, b.byteLength).toString('latin1')
 }
 
 /** @param s characters 0-255; the high part of others is dropped */
@@ -61,7 +61,7 @@ export function binaryToBytes(s: string): Uint8Array {
 }
 
 export function bytesToHex(b: Uint8Array): string {
-  return Buffer.from(b.buffer, b.byteOffset, b.byteLength).hexSlice()
+  return Buffer.from(b.buffer, b.byteOffset, b.byteLength).toString('hex')
 }
 
 /** @returns `null` if `s` is not an even number of hex digits */

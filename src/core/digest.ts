@@ -1,6 +1,6 @@
 /** Fixed-size hash values: 20-byte SHA-1, 32-byte SHA-256, and the pair that names a torrent (BEP 3, BEP 52). */
 
-import { bytesToBinary, bytesToHex, compareBytes, equalAt, hexToBytes, binaryToBytes } from './bytes.ts'
+import { binaryToBytes, bytesToBinary, bytesToHex, compareBytes, equalAt, hexToBytes } from './bytes.ts'
 import { ProtocolVersion } from './enums.ts'
 
 abstract class Digest {

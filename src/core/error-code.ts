@@ -132,7 +132,12 @@ function strerror(value: number): string {
 /** Values of boost.asio's `misc` category that libtorrent reports. */
 export const MiscErrors = Object.freeze({ alreadyOpen: 1, eof: 2, notFound: 3, fdSetFailure: 4 } as const)
 /** Values of boost.asio's `netdb` category that libtorrent reports. */
-export const NetdbErrors = Object.freeze({ hostNotFound: 1, hostNotFoundTryAgain: 2, noRecovery: 3, noData: 4 } as const)
+export const NetdbErrors = Object.freeze({
+  hostNotFound: 1,
+  hostNotFoundTryAgain: 2,
+  noRecovery: 3,
+  noData: 4,
+} as const)
 
 const LIBTORRENT = fromTable(LIBTORRENT_ERRORS)
 const HTTP = fromTable(HTTP_ERRORS)
@@ -147,7 +152,12 @@ const GENERIC = new ErrorCategory('generic', strerror)
 const MISC = fromTable({
   name: 'asio.misc',
   unknown: 'asio.misc error',
-  messages: { 1: 'Already open', 2: 'End of file', 3: 'Element not found', 4: 'The descriptor does not fit into the select call\'s fd_set' },
+  messages: {
+    1: 'Already open',
+    2: 'End of file',
+    3: 'Element not found',
+    4: "The descriptor does not fit into the select call's fd_set",
+  },
 })
 const NETDB = fromTable({
   name: 'asio.netdb',
@@ -289,7 +299,8 @@ export function errorCodeOf(error: unknown): ErrorCode {
     if (e.code === 'EAI_AGAIN') return new ErrorCode(NetdbErrors.hostNotFoundTryAgain, NETDB)
     if (e.code === 'ENODATA') return new ErrorCode(NetdbErrors.noData, NETDB)
     if (e.code in osConstants.errno) return errnoError(e.code)
-    if (e.code.startsWith('ERR_SSL') || e.code.startsWith('ERR_TLS') || e.code.includes('CERT')) return new ErrorCode(1, SSL)
+    if (e.code.startsWith('ERR_SSL') || e.code.startsWith('ERR_TLS') || e.code.includes('CERT'))
+      return new ErrorCode(1, SSL)
   }
   if (typeof e.errno === 'number' && e.errno < 0) return new ErrorCode(-e.errno, SYSTEM)
   if (e.cause !== undefined) return errorCodeOf(e.cause)

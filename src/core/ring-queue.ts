@@ -30,9 +30,7 @@ export class RingQueue<T> {
 
   /** @param index 0 is the oldest */
   at(index: number): T | undefined {
-    return index < 0 || index >= this.#length
-      ? undefined
-      : this.#items[(this.#head + index) & (this.#items.length - 1)]
+    return index < 0 || index >= this.#length ? undefined : this.#items[(this.#head + index) & (this.#items.length - 1)]
   }
 
   /** Drops the items that `keep` refuses; the order of the others stays. @returns how many were dropped */

@@ -191,7 +191,11 @@ export interface Resolver {
    *
    * @param done called once; `addresses` canonical, empty if `error` is set
    */
-  resolve(host: string, options: ResolveOptions, done: (error: ErrorCode | null, addresses: readonly string[]) => void): void
+  resolve(
+    host: string,
+    options: ResolveOptions,
+    done: (error: ErrorCode | null, addresses: readonly string[]) => void,
+  ): void
 }
 
 /** What the engine stands on. */

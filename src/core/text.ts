@@ -12,7 +12,8 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
 }
 
 const UNRESERVED = new Uint8Array(256)
-for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()') UNRESERVED[c.charCodeAt(0)] = 1
+for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()')
+  UNRESERVED[c.charCodeAt(0)] = 1
 const ESCAPES = Array.from({ length: 256 }, (_, i) => '%' + i.toString(16).padStart(2, '0'))
 
 /** Escapes every byte that is not unreserved, with lower-case digits as libtorrent does. */

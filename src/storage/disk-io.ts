@@ -11,8 +11,8 @@
  * ones. Storages never wait for each other, except for slots and worker time.
  */
 
-import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
 import type { Bitfield } from '../core/bitfield.ts'
+import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
 import type { MoveFlags, StorageMode } from '../core/enums.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
