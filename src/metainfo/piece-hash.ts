@@ -1,0 +1,147 @@
+/**
+ * The arithmetic of piece verification: SHA-1 over a piece (v1), SHA-256 over its 16 KiB blocks and the
+ * merkle root above them (v2, BEP 52).
+ *
+ * The same code runs in the storage workers, in `setPieceHashes` and in `bench/piece-hash.js`. The bytes of
+ * a piece may come in several views, because they lie scattered over slots or are read in parts:
+ * neighbouring slots should come as one view, since one update over a long run costs less than one per block.
+ */
+
+import { BLOCK_SIZE } from '../core/brands.ts'
+import { Hasher, Hasher256, sha1, sha256 } from '../core/hash.ts'
+
+const HASH_SIZE = 32
+const ZEROS = new Uint8Array(BLOCK_SIZE)
+
+/** SHA-1 of a piece. @returns 20 bytes the caller owns */
+export function pieceSha1(views: readonly Uint8Array[]): Uint8Array {
+  if (views.length === 1) return sha1(views[0]!)
+  const hasher = new Hasher()
+  for (let i = 0; i < views.length; i++) hasher.update(views[i]!)
+  return hasher.final().view()
+}
+
+/**
+ * The root of a piece's subtree, from its bytes.
+ *
+ * @param views    the piece without padding: what lies after the file's end is no part of it
+ * @param leafCount leaves of the subtree, a power of two: blocks in a piece, or for a file not longer than a
+ *   piece the blocks of the file rounded up ({@link v2LeafCount})
+ * @param blockHashes if given, gets the SHA-256 of each block, 32 bytes a block
+ * @returns 32 bytes the caller owns
+ */
+export function pieceV2Root(views: readonly Uint8Array[], leafCount: number, blockHashes?: Uint8Array): Uint8Array {
+  const hasher = new PieceHasher(false, true, leafCount)
+  for (let i = 0; i < views.length; i++) hasher.update(views[i]!)
+  if (blockHashes !== undefined) hasher.copyBlockHashes(blockHashes)
+  return hasher.takeV2Root(leafCount)
+}
+
+/** Leaves of the subtree whose root stands for a piece of a file of `fileSize` bytes. @see BEP 52 */
+export function v2LeafCount(fileSize: number, pieceLength: number): number {
+  if (fileSize > pieceLength) return pieceLength / BLOCK_SIZE
+  let n = 1
+  while (n * BLOCK_SIZE < fileSize) n *= 2
+  return n
+}
+
+/**
+ * Hashes one piece after the other, each from parts.
+ *
+ * `update` the parts in order, then `takeV1` and `takeV2Root`, which make it ready for the next piece.
+ * Leaves live in one buffer that is used again for each piece.
+ */
+export class PieceHasher {
+  readonly #v1: Hasher | null
+  readonly #partial: Hasher256 | null
+  /** Room for the leaf hashes of a piece; the root is computed in place. */
+  readonly #leaves: Uint8Array
+  #blocks = 0
+  /** Bytes of the block that `#partial` has got so far. */
+  #partialLength = 0
+
+  /** @param maxLeaves most leaves of one piece, a power of two; unused without `v2` */
+  constructor(v1: boolean, v2: boolean, maxLeaves: number) {
+    this.#v1 = v1 ? new Hasher() : null
+    this.#partial = v2 ? new Hasher256() : null
+    this.#leaves = new Uint8Array(v2 ? maxLeaves * HASH_SIZE : 0)
+  }
+
+  /** The next bytes of the piece; borrowed during the call. */
+  update(view: Uint8Array): void {
+    if (this.#v1 !== null) this.#v1.update(view)
+    if (this.#partial !== null) this.#updateBlocks(view, this.#partial)
+  }
+
+  /** Pad file bytes: zeros that only the v1 hash covers. */
+  updatePad(length: number): void {
+    if (this.#v1 === null) return
+    for (let left = length; left > 0; left -= BLOCK_SIZE) {
+      this.#v1.update(left < BLOCK_SIZE ? ZEROS.subarray(0, left) : ZEROS)
+    }
+  }
+
+  /** SHA-1 of all bytes and padding since the last call, 20 bytes the caller owns. */
+  takeV1(): Uint8Array {
+    if (this.#v1 === null) throw new Error('PieceHasher: made without v1')
+    const out = this.#v1.final().view()
+    this.#v1.reset()
+    return out
+  }
+
+  /** Copies the hashes of the blocks seen so far, 32 bytes each: to be called before `takeV2Root`. */
+  copyBlockHashes(target: Uint8Array): void {
+    this.#endBlock()
+    target.set(this.#leaves.subarray(0, this.#blocks * HASH_SIZE))
+  }
+
+  /**
+   * Root over the blocks since the last call; missing leaves are all zeros.
+   *
+   * @param leafCount a power of two, not below the number of blocks
+   */
+  takeV2Root(leafCount: number): Uint8Array {
+    this.#endBlock()
+    const leaves = this.#leaves
+    leaves.fill(0, this.#blocks * HASH_SIZE, leafCount * HASH_SIZE)
+    this.#blocks = 0
+    for (let n = leafCount; n > 1; n >>= 1) {
+      for (let i = 0; i < n; i += 2) {
+        leaves.set(sha256(leaves.subarray(i * HASH_SIZE, (i + 2) * HASH_SIZE)), (i >> 1) * HASH_SIZE)
+      }
+    }
+    return leaves.slice(0, HASH_SIZE)
+  }
+
+  #updateBlocks(view: Uint8Array, partial: Hasher256): void {
+    let at = 0
+    if (this.#partialLength > 0) {
+      at = Math.min(BLOCK_SIZE - this.#partialLength, view.length)
+      partial.update(view.subarray(0, at))
+      this.#partialLength += at
+      if (this.#partialLength < BLOCK_SIZE) return
+      this.#endBlock()
+    }
+    for (; view.length - at >= BLOCK_SIZE; at += BLOCK_SIZE) {
+      this.#addLeaf(sha256(view.subarray(at, at + BLOCK_SIZE)))
+    }
+    if (at < view.length) {
+      partial.update(view.subarray(at))
+      this.#partialLength = view.length - at
+    }
+  }
+
+  #endBlock(): void {
+    if (this.#partial === null || this.#partialLength === 0) return
+    this.#addLeaf(this.#partial.final().view())
+    this.#partial.reset()
+    this.#partialLength = 0
+  }
+
+  #addLeaf(hash: Uint8Array): void {
+    const at = this.#blocks * HASH_SIZE
+    if (at >= this.#leaves.length) throw new RangeError('PieceHasher: more blocks than the piece has leaves')
+    this.#leaves.set(hash, at)
+    this.#blocks++
+  }
+}
