@@ -1,0 +1,62 @@
+/**
+ * The synchronous file reads behind the functions of the API that answer at once: `loadTorrentFile`,
+ * `new TorrentInfo(path)`, `listFiles`. Never called inside an engine turn.
+ */
+
+import { lstatSync, opendirSync, readlinkSync, type Stats, statSync } from 'node:fs'
+
+/** What `listFiles` needs to know about a path. */
+export interface FileStatus {
+  readonly size: number
+  /** Seconds since 1970. */
+  readonly mtime: number
+  readonly isDirectory: boolean
+  readonly isSymlink: boolean
+  /** The owner may execute it. */
+  readonly isExecutable: boolean
+}
+
+/** @returns what the path is, or the error of the operating system as Node throws it */
+export function statPath(path: string, followLinks: boolean): FileStatus | NodeJS.ErrnoException {
+  let stats: Stats
+  try {
+    stats = followLinks ? statSync(path) : lstatSync(path)
+  } catch (error) {
+    return error as NodeJS.ErrnoException
+  }
+  return {
+    size: stats.size,
+    mtime: Math.floor(stats.mtimeMs / 1000),
+    isDirectory: stats.isDirectory(),
+    isSymlink: stats.isSymbolicLink(),
+    isExecutable: (stats.mode & 0o100) !== 0,
+  }
+}
+
+/**
+ * The names in a directory, in the order in which the file system gives them: the file order of a torrent
+ * made by libtorrent is that order too, and not the alphabet's.
+ */
+export function directoryNames(path: string): string[] | NodeJS.ErrnoException {
+  const names: string[] = []
+  try {
+    const directory = opendirSync(path, { bufferSize: 1024 })
+    try {
+      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) names.push(entry.name)
+    } finally {
+      directory.closeSync()
+    }
+  } catch (error) {
+    return error as NodeJS.ErrnoException
+  }
+  return names
+}
+
+/** Where a symbolic link points, as stored in it. */
+export function linkTarget(path: string): string | NodeJS.ErrnoException {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    return error as NodeJS.ErrnoException
+  }
+}
