@@ -10,7 +10,8 @@ import { readUint16, readUint32 } from '../core/bytes.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { hashesLength, isPlausible, readHashRequest } from './hash-messages.ts'
-import { EMPTY_LENGTH, HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, PIECE_HEADER_SIZE } from './messages.ts'
+import { FIXED_LENGTH, LENGTH_ERROR, NEEDS, NEEDS_FAST, NEEDS_V2 } from './message-table.ts'
+import { HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, PIECE_HEADER_SIZE } from './messages.ts'
 import type { WireSink } from './wire-sink.ts'
 
 /** Limits of a {@link MessageDecoder}. */
@@ -25,37 +26,6 @@ export const DEFAULT_WIRE_LIMITS: WireLimits = Object.freeze({
   maxMessageLength: MAX_MESSAGE_LENGTH,
   maxBlockLength: 16384,
 })
-
-/** Length of the messages with a fixed one, by id; -1 for the others. */
-const FIXED_LENGTH = new Int32Array(256).fill(-1)
-/** Error if the length is not the fixed one, by id. */
-const LENGTH_ERROR = new Int32Array(256)
-/** 1: needs the fast extension; 2: needs a v2 torrent. */
-const NEEDS = new Uint8Array(256)
-const NEEDS_FAST = 1
-const NEEDS_V2 = 2
-
-function fixed(id: MessageId, length: number, error: LibtorrentErrors, needs = 0): void {
-  FIXED_LENGTH[id] = length
-  LENGTH_ERROR[id] = error
-  NEEDS[id] = needs
-}
-fixed(MessageId.choke, EMPTY_LENGTH, LibtorrentErrors.invalidChoke)
-fixed(MessageId.unchoke, EMPTY_LENGTH, LibtorrentErrors.invalidUnchoke)
-fixed(MessageId.interested, EMPTY_LENGTH, LibtorrentErrors.invalidInterested)
-fixed(MessageId.notInterested, EMPTY_LENGTH, LibtorrentErrors.invalidNotInterested)
-fixed(MessageId.have, 5, LibtorrentErrors.invalidHave)
-fixed(MessageId.request, 13, LibtorrentErrors.invalidRequest)
-fixed(MessageId.cancel, 13, LibtorrentErrors.invalidCancel)
-fixed(MessageId.dhtPort, 3, LibtorrentErrors.invalidDhtPort)
-fixed(MessageId.suggest, 5, LibtorrentErrors.invalidSuggest, NEEDS_FAST)
-fixed(MessageId.haveAll, EMPTY_LENGTH, LibtorrentErrors.invalidHaveAll, NEEDS_FAST)
-fixed(MessageId.haveNone, EMPTY_LENGTH, LibtorrentErrors.invalidHaveNone, NEEDS_FAST)
-fixed(MessageId.reject, 13, LibtorrentErrors.invalidReject, NEEDS_FAST)
-fixed(MessageId.allowedFast, 5, LibtorrentErrors.invalidAllowFast, NEEDS_FAST)
-fixed(MessageId.hashRequest, HASH_HEADER_LENGTH, LibtorrentErrors.invalidHashRequest, NEEDS_V2)
-fixed(MessageId.hashReject, HASH_HEADER_LENGTH, LibtorrentErrors.invalidHashReject, NEEDS_V2)
-NEEDS[MessageId.hashes] = NEEDS_V2
 
 /** Bytes of a message that must be there before it can be judged: length prefix and id. */
 const HEAD_SIZE = 5
@@ -322,45 +292,64 @@ export class MessageDecoder {
     const sink = this.#sink
     switch (id) {
       case MessageId.choke:
-        return sink.onChoke()
+        sink.onChoke()
+        break
       case MessageId.unchoke:
-        return sink.onUnchoke()
+        sink.onUnchoke()
+        break
       case MessageId.interested:
-        return sink.onInterested()
+        sink.onInterested()
+        break
       case MessageId.notInterested:
-        return sink.onNotInterested()
+        sink.onNotInterested()
+        break
       case MessageId.have:
-        return sink.onHave(readUint32(bytes, at))
+        sink.onHave(readUint32(bytes, at))
+        break
       case MessageId.bitfield:
         // The number of pieces may have become known since the message began.
-        if (!this.#bitfieldFits(end - at + 1)) return this.#failWith(LibtorrentErrors.invalidBitfieldSize)
-        return sink.onBitfield(bytes.subarray(at, end))
+        if (this.#bitfieldFits(end - at + 1)) sink.onBitfield(bytes.subarray(at, end))
+        else this.#failWith(LibtorrentErrors.invalidBitfieldSize)
+        break
       case MessageId.request:
-        return sink.onRequest(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        sink.onRequest(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        break
       case MessageId.cancel:
-        return sink.onCancel(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        sink.onCancel(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        break
       case MessageId.dhtPort:
-        return sink.onDhtPort(readUint16(bytes, at))
+        sink.onDhtPort(readUint16(bytes, at))
+        break
       case MessageId.suggest:
-        return sink.onSuggest(readUint32(bytes, at))
+        sink.onSuggest(readUint32(bytes, at))
+        break
       case MessageId.haveAll:
-        return sink.onHaveAll()
+        sink.onHaveAll()
+        break
       case MessageId.haveNone:
-        return sink.onHaveNone()
+        sink.onHaveNone()
+        break
       case MessageId.reject:
-        return sink.onReject(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        sink.onReject(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        break
       case MessageId.allowedFast:
-        return sink.onAllowedFast(readUint32(bytes, at))
+        sink.onAllowedFast(readUint32(bytes, at))
+        break
       case MessageId.extended:
-        return sink.onExtended(bytes[at]!, bytes.subarray(at + 1, end))
+        sink.onExtended(bytes[at]!, bytes.subarray(at + 1, end))
+        break
       case MessageId.hashRequest:
-        return sink.onHashRequest(readHashRequest(bytes, at))
+        sink.onHashRequest(readHashRequest(bytes, at))
+        break
       case MessageId.hashes:
-        return sink.onHashes(readHashRequest(bytes, at), bytes.subarray(at + HASH_HEADER_LENGTH - 1, end))
+        sink.onHashes(readHashRequest(bytes, at), bytes.subarray(at + HASH_HEADER_LENGTH - 1, end))
+        break
       case MessageId.hashReject:
-        return sink.onHashReject(readHashRequest(bytes, at))
+        sink.onHashReject(readHashRequest(bytes, at))
+        break
       default:
-        return sink.onUnknown(id, bytes.subarray(at, end))
+        sink.onUnknown(id, bytes.subarray(at, end))
+        break
     }
   }
 
