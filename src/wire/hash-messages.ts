@@ -69,7 +69,7 @@ export function isPlausible(request: HashRequest): boolean {
  */
 export function uncleCount(count: number, proofLayers: number): number {
   const ownLayers = count <= 1 ? 0 : 32 - Math.clz32(count - 1)
-  return Math.max(0, proofLayers - Math.max(0, ownLayers - 1))
+  return Math.max(0, proofLayers - ownLayers + 1)
 }
 
 /** Length of a `hashes` message, id included, that answers a plausible request. */
