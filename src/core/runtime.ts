@@ -55,13 +55,16 @@ export interface Stream {
   setHandler(handler: StreamHandler): void
   /**
    * Sends the views in order, as one system call where possible. They must stay unchanged until
-   * `onFlushed` (or, without one, for ever).
+   * `onFlushed` (or, without one, for ever). Before `onConnect` they wait for the connection; after
+   * the stream has closed they are dropped.
    *
-   * @param onFlushed called once the transport needs the views no longer, also when the stream closes first
+   * @param onFlushed called exactly once, in the order of the writes, when the transport needs the views
+   *   no longer: also when the stream closes first, and then possibly after `onClose` or after `close()`
    */
   write(views: readonly Uint8Array[], onFlushed?: () => void): void
-  /** Stops `onData` (a chunk already read may still come); the peer feels it as back-pressure. */
+  /** Stops `onData`; the peer feels it as back-pressure. The end of the stream is not noticed either meanwhile. */
   pause(): void
+  /** Idempotent. Held-back data comes in a later event. */
   resume(): void
   /** Drops unsent bytes and closes. Idempotent. Pending `onFlushed` are still called. */
   close(): void
@@ -71,8 +74,11 @@ export interface Stream {
 export interface ListenHandler {
   /** @param stream connected; without a handler set before return it is closed */
   onAccept(stream: Stream): void
-  /** The socket has failed after it listened. The last callback. */
-  onError(error: ErrorCode, operation: Operation): void
+  /**
+   * A connection could not be accepted (the listener goes on), or the socket has failed after it
+   * listened (`fatal`: the last callback).
+   */
+  onError(error: ErrorCode, operation: Operation, fatal: boolean): void
 }
 
 export interface Listener {
@@ -84,8 +90,12 @@ export interface Listener {
 export interface DatagramHandler {
   /** @param packet borrowed */
   onPacket(packet: Uint8Array, from: Endpoint): void
-  /** A packet could not be delivered, or the socket has failed (`fatal`: the last callback). */
-  onError(error: ErrorCode, operation: Operation, fatal: boolean): void
+  /**
+   * A packet could not be delivered, or the socket has failed (`fatal`: the last callback).
+   *
+   * @param to where the packet was to go, if the system tells
+   */
+  onError(error: ErrorCode, operation: Operation, fatal: boolean, to: Endpoint | null): void
   /** `send` answered false before, and there is room again. */
   onWritable(): void
 }
@@ -114,6 +124,8 @@ export interface ProxyOptions {
   readonly port: number
   readonly username: string
   readonly password: string
+  /** HTTP requests leave the look-up of their host to the proxy (SOCKS5 and HTTP); else they look it up first. Default true. */
+  readonly proxyHostnames?: boolean
 }
 
 export interface ConnectOptions {
@@ -136,19 +148,28 @@ export interface HttpRequestOptions {
   readonly family?: 4 | 6
   /** From the request to the end of the head, and again to each next piece of the body. */
   readonly timeoutMs: number
-  /** The body, after decompression, may not be longer; else `HttpSink.onError` with "message too long". */
+  /**
+   * The body may not be longer: else `HttpSink.onError` with `EFBIG` (file too large), or with
+   * `inflatedDataTooLarge` if it is longer only after decompression.
+   */
   readonly maxBodyBytes: number
+  /** Redirects followed; the answer after the last one is delivered as it is, with its 3xx status. */
   readonly maxRedirects: number
   /** Whether the certificate of an https server must be valid for its host. */
   readonly verifyCertificate: boolean
   /** Refuses a host or redirect target before anything is sent to it. `null` allows it. */
   readonly filterUrl?: ((url: URL) => ErrorCode | null) | undefined
-  /** Refuses the addresses a host resolved to; an empty list fails the request. */
-  readonly filterAddresses?: ((addresses: readonly string[], url: URL) => readonly string[]) | undefined
+  /**
+   * Refuses addresses a host resolved to. An empty list fails the request with "banned by IP filter", an error
+   * code with that. Not asked when the proxy looks up the host.
+   */
+  readonly filterAddresses?: ((addresses: readonly string[], url: URL) => readonly string[] | ErrorCode) | undefined
 }
 
 export interface HttpHead {
   readonly status: number
+  /** The words after the status number; may be empty. */
+  readonly statusText: string
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>
   /** After redirects. */
@@ -157,7 +178,12 @@ export interface HttpHead {
   readonly remoteAddress: string
 }
 
-/** Receives one response: a head, body parts, then either `onEnd` or `onError`, which may also come first. */
+/**
+ * Receives one response: a head, body parts, then either `onEnd` or `onError`, which may also come first.
+ *
+ * A server that closes before the body it announced is whole gives `onError` with end of file after the parts
+ * that came.
+ */
 export interface HttpSink {
   onHead(head: HttpHead): void
   /** @param chunk borrowed; decompressed if the server used gzip or deflate */
@@ -181,7 +207,7 @@ export interface HttpClient {
 export interface ResolveOptions {
   /** Answer from the cache only, even if it is stale; else fail. */
   readonly cacheOnly?: boolean
-  /** Do not wait for other look-ups when the session is closing. */
+  /** `Resolver.abort` ends this look-up. */
   readonly abortOnShutdown?: boolean
 }
 
@@ -196,6 +222,10 @@ export interface Resolver {
     options: ResolveOptions,
     done: (error: ErrorCode | null, addresses: readonly string[]) => void,
   ): void
+  /** How long answers are kept; failures an eighth of it. Default 1200. */
+  setCacheTimeout(seconds: number): void
+  /** Fails the waiting look-ups that were asked with `abortOnShutdown`, with `ECANCELED`, in a later event. */
+  abort(): void
 }
 
 /** What the engine stands on. */
@@ -206,7 +236,7 @@ export interface Runtime {
   readonly resolver: Resolver
   readonly http: HttpClient
 
-  /** @param delayMs from now; 0 is "soon" */
+  /** @param delayMs from now; 0 is "soon". Never runs `fn` before that time by `clock.now()`. */
   setTimer(delayMs: number, fn: () => void): TimerHandle
   /** Runs `fn` once after the present turn and before the next event: a microtask on Node. */
   defer(fn: () => void): void

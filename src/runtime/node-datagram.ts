@@ -1,0 +1,111 @@
+/** UDP sockets of `node:dgram` as `Datagram`. */
+
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { type Endpoint, isV6, parseAddress } from '../core/endpoint.ts'
+import { type ErrorCode, errorCodeOf } from '../core/error-code.ts'
+import { Operation } from '../core/operation.ts'
+import type { Datagram, DatagramHandler } from '../core/runtime.ts'
+import { operationOf } from './node-errors.ts'
+
+/** Unsent bytes beyond which `send` refuses. The system sends at once as a rule, so this is what it holds back. */
+const MAX_QUEUED_BYTES = 256 * 1024
+
+class NodeDatagram implements Datagram {
+  readonly local: Endpoint
+  readonly #socket: Socket
+  readonly #handler: DatagramHandler
+  #closed = false
+  #full = false
+
+  constructor(socket: Socket, local: Endpoint, handler: DatagramHandler) {
+    this.#socket = socket
+    this.local = local
+    this.#handler = handler
+    socket.on('message', this.#onMessage)
+  }
+
+  send(packet: Uint8Array, to: Endpoint): boolean {
+    if (this.#closed) return false
+    if (this.#socket.getSendQueueSize() + packet.length > MAX_QUEUED_BYTES) {
+      this.#full = true
+      return false
+    }
+    // What cannot leave at once is kept by reference, hence the copy.
+    this.#socket.send(Buffer.from(packet), to[1], to[0], this.#onSent)
+    return true
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#socket.close()
+  }
+
+  /** The socket broke by itself. */
+  fail(error: Error): void {
+    if (this.#closed) return
+    this.close()
+    this.#handler.onError(errorCodeOf(error), operationOf(error, Operation.sockRead), true, null)
+  }
+
+  readonly #onMessage = (packet: Uint8Array, from: RemoteInfo) => {
+    if (this.#closed) return
+    const address = from.family === 'IPv6' ? (parseAddress(from.address) ?? from.address) : from.address
+    this.#handler.onPacket(packet, [address, from.port])
+  }
+
+  readonly #onSent = (error: Error | null) => {
+    if (this.#closed) return
+    if (error !== null) {
+      const { address, port } = error as { address?: string; port?: number }
+      const to: Endpoint | null = address === undefined || port === undefined ? null : [address, port]
+      this.#handler.onError(errorCodeOf(error), operationOf(error, Operation.sockWrite), false, to)
+    }
+    if (!this.#full || this.#closed || this.#socket.getSendQueueSize() > MAX_QUEUED_BYTES / 2) return
+    this.#full = false
+    this.#handler.onWritable()
+  }
+}
+
+/** Destinations are addresses already: looking them up would only cost a turn of the event loop. */
+function noLookup(
+  address: string,
+  _options: unknown,
+  found: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
+): void {
+  found(null, address, isV6(address) ? 6 : 4)
+}
+
+/** Binds a UDP socket; an IPv6 one takes IPv6 only. */
+export function bindOnNode(
+  at: Endpoint,
+  handler: DatagramHandler,
+  done: (error: ErrorCode | null, socket: Datagram | null) => void,
+): void {
+  const v6 = isV6(at[0])
+  const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6, lookup: noLookup })
+  let datagram: NodeDatagram | null = null
+  let settled = false
+  const failed = (error: Error) => {
+    if (datagram !== null) datagram.fail(error)
+    else if (!settled) {
+      settled = true
+      socket.close()
+      done(errorCodeOf(error), null)
+    }
+  }
+  socket.on('error', failed)
+  socket.on('listening', () => {
+    const bound = socket.address()
+    settled = true
+    datagram = new NodeDatagram(socket, [parseAddress(bound.address) ?? bound.address, bound.port], handler)
+    done(null, datagram)
+  })
+  queueMicrotask(() => {
+    try {
+      socket.bind({ address: at[0], port: at[1], exclusive: true })
+    } catch (error) {
+      failed(error as Error)
+    }
+  })
+}

@@ -1,0 +1,366 @@
+/** One HTTP request with its redirects. `undici` speaks HTTP; where its socket comes from and where its bytes go is decided here. */
+
+import { constants } from 'node:os'
+import { Client, type Dispatcher } from 'undici'
+import { ProxyType } from '../core/enums.ts'
+import { type ErrorCode, errorCodeOf, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import type { HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
+import { ContentDecoder } from './node-content-decoder.ts'
+import { endOfFile, genericError, operationOf } from './node-errors.ts'
+import { HttpConnection } from './node-http-connection.ts'
+import { proxyAuthorization } from './node-proxy.ts'
+
+/** Credentials that are for one server only. */
+const PRIVATE_HEADERS = new Set(['authorization', 'cookie'])
+
+export class HttpTransfer {
+  readonly #options: HttpRequestOptions
+  readonly #sink: HttpSink
+  readonly #resolver: Resolver
+  #redirectsLeft: number
+  #done = false
+  #paused = false
+  /** Events of an earlier hop that come late are told apart by their client. */
+  #client: Client | null = null
+  #connection: HttpConnection | null = null
+  #controller: Dispatcher.DispatchController | null = null
+  #decoder: ContentDecoder | null = null
+  #encoding = ''
+  #receivedBytes = 0
+  #deliveredBytes = 0
+  /** The request is on its way: from now on the server is timed. Before, the connection keeps its own time. */
+  #answerDue = false
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: HttpRequestOptions, sink: HttpSink, resolver: Resolver) {
+    this.#options = options
+    this.#sink = sink
+    this.#resolver = resolver
+    this.#redirectsLeft = options.maxRedirects
+  }
+
+  /** @returns after which callbacks may come, some of them at once */
+  start(): void {
+    let url: URL
+    try {
+      url = new URL(this.#options.url)
+    } catch {
+      this.#fail(libtorrentError(LibtorrentErrors.urlParseError), Operation.parseAddress)
+      return
+    }
+    this.#request(url, basicAuthorization(url), this.#options.headers ?? {})
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#controller?.pause()
+    this.#decoder?.pause()
+    this.#stopTimer()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    queueMicrotask(() => {
+      if (this.#done || this.#paused) return
+      this.#startTimer()
+      this.#decoder?.resume()
+      if (!this.#done && !this.#paused && this.#decoder?.full !== true) this.#controller?.resume()
+    })
+  }
+
+  abort(): void {
+    this.#done = true
+    this.#stopTimer()
+    this.#release()
+  }
+
+  #request(url: URL, authorization: string | null, headers: Readonly<Record<string, string>>): void {
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+      this.#fail(libtorrentError(LibtorrentErrors.unsupportedUrlProtocol), Operation.parseAddress)
+      return
+    }
+    const refused = this.#options.filterUrl?.(url) ?? null
+    if (refused !== null) {
+      this.#fail(refused, Operation.bittorrent)
+      return
+    }
+    const connection = new HttpConnection(url, this.#options, this.#resolver)
+    this.#connection = connection
+    const client = new Client(url.origin, {
+      connect: (_where, give) => {
+        connection.open({
+          connected: socket => {
+            this.#answerDue = true
+            this.#startTimer()
+            give(null, socket)
+          },
+          failed: (error, operation) => {
+            if (this.#client === client) this.#fail(error, operation)
+            // The client is gone by then; it only wants to hear that there is no socket.
+            give(new Error(error.message()), null)
+          },
+        })
+      },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+    this.#client = client
+    const plainProxy = url.protocol === 'http:' ? httpProxy(this.#options.proxy) : null
+    const path = url.pathname + url.search
+    const sent: Record<string, string> = { 'accept-encoding': 'gzip', ...lowerCaseNames(headers) }
+    if (authorization !== null) sent['authorization'] = authorization
+    if (plainProxy !== null) {
+      const proxyLogin = proxyAuthorization(plainProxy)
+      if (proxyLogin !== null) sent['proxy-authorization'] = proxyLogin
+    }
+    try {
+      client.dispatch(
+        {
+          origin: url.origin,
+          path: plainProxy === null ? path : url.origin + path,
+          method: this.#options.method ?? 'GET',
+          headers: sent,
+          body: this.#options.body ?? null,
+          reset: true,
+        },
+        new HopHandler(client, this, url, authorization, headers),
+      )
+    } catch {
+      this.#fail(genericError(constants.errno.EINVAL), Operation.bittorrent)
+    }
+  }
+
+  /** @internal */
+  owns(client: Client): boolean {
+    return !this.#done && this.#client === client
+  }
+
+  /** @internal */
+  begun(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#paused) controller.pause()
+  }
+
+  /** @internal @returns where to go instead of reading this response, or `null` */
+  redirectTarget(status: number, location: string | undefined, from: URL): URL | 'failed' | null {
+    if (status < 300 || status > 399 || this.#redirectsLeft <= 0) return null
+    if (location === undefined || location === '') {
+      this.#fail(libtorrentError(LibtorrentErrors.httpMissingLocation), Operation.bittorrent)
+      return 'failed'
+    }
+    try {
+      return new URL(location, from)
+    } catch {
+      this.#fail(libtorrentError(LibtorrentErrors.urlParseError), Operation.parseAddress)
+      return 'failed'
+    }
+  }
+
+  /** @internal Credentials stay with the server they were meant for. */
+  follow(to: URL, from: URL, authorization: string | null, headers: Readonly<Record<string, string>>): void {
+    this.#redirectsLeft--
+    this.#stopTimer()
+    this.#answerDue = false
+    this.#release()
+    const same = to.origin === from.origin
+    const kept = same
+      ? headers
+      : Object.fromEntries(Object.entries(headers).filter(([name]) => !PRIVATE_HEADERS.has(name.toLowerCase())))
+    this.#request(to, basicAuthorization(to) ?? (same ? authorization : null), kept)
+  }
+
+  /** @internal */
+  head(status: number, statusText: string, headers: Readonly<Record<string, string>>, url: URL): void {
+    this.#progress()
+    this.#encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
+    this.#sink.onHead({
+      status,
+      statusText,
+      headers,
+      url: url.href,
+      remoteAddress: this.#connection?.remoteAddress ?? '',
+    })
+  }
+
+  /** @internal */
+  body(chunk: Uint8Array): void {
+    this.#progress()
+    this.#receivedBytes += chunk.length
+    if (this.#receivedBytes > this.#options.maxBodyBytes) {
+      this.#fail(genericError(constants.errno.EFBIG), Operation.sockRead)
+      return
+    }
+    if (chunk.length === 0) return
+    if (this.#decoder === null) {
+      if (!ContentDecoder.knows(this.#encoding)) {
+        this.#sink.onData(chunk)
+        return
+      }
+      this.#decoder = new ContentDecoder(this.#encoding, chunk[0]!, this.#options.maxBodyBytes, {
+        onData: decoded => this.#decoded(decoded),
+        onRoom: () => {
+          if (!this.#paused && !this.#done) this.#controller?.resume()
+        },
+        onEnd: () => this.#end(),
+        onError: error => this.#fail(error, Operation.bittorrent),
+      })
+    }
+    this.#decoder.write(chunk)
+    if (this.#decoder.full) this.#controller?.pause()
+  }
+
+  /** @internal */
+  bodyEnd(): void {
+    this.#stopTimer()
+    this.#answerDue = false
+    if (this.#decoder === null) this.#end()
+    else this.#decoder.end()
+  }
+
+  /** @internal */
+  broken(error: Error): void {
+    const { code } = error as { code?: unknown }
+    const text = typeof code === 'string' ? code : ''
+    if (text.startsWith('HPE_') || error.name === 'HTTPParserError')
+      this.#fail(libtorrentError(LibtorrentErrors.httpParseError), Operation.sockRead)
+    else if (text === 'UND_ERR_HEADERS_OVERFLOW') this.#fail(genericError(constants.errno.EFBIG), Operation.sockRead)
+    else if (text === 'UND_ERR_SOCKET' || text === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
+      this.#fail(endOfFile(), Operation.sockRead)
+    else if (text === 'UND_ERR_INVALID_ARG') this.#fail(genericError(constants.errno.EINVAL), Operation.bittorrent)
+    else this.#fail(errorCodeOf(error), operationOf(error, Operation.sockRead))
+  }
+
+  #decoded(chunk: Uint8Array): void {
+    if (this.#done) return
+    this.#deliveredBytes += chunk.length
+    this.#sink.onData(chunk)
+  }
+
+  #end(): void {
+    if (this.#done) return
+    this.abort()
+    this.#sink.onEnd()
+  }
+
+  #fail(error: ErrorCode, operation: Operation): void {
+    if (this.#done) return
+    this.abort()
+    this.#sink.onError(error, operation)
+  }
+
+  #release(): void {
+    const client = this.#client
+    this.#client = null
+    this.#controller = null
+    this.#connection?.cancel()
+    this.#connection = null
+    this.#decoder?.cancel()
+    this.#decoder = null
+    client?.destroy(null, ignore)
+  }
+
+  #startTimer(): void {
+    this.#stopTimer()
+    if (this.#done || this.#paused || !this.#answerDue) return
+    this.#timer = setTimeout(this.#timedOut, this.#options.timeoutMs)
+  }
+
+  #progress(): void {
+    this.#timer?.refresh()
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  readonly #timedOut = () => this.#fail(libtorrentError(LibtorrentErrors.timedOut), Operation.sockRead)
+}
+
+/** Passes on what one hop's client reports, until the hop is over. */
+class HopHandler implements Dispatcher.DispatchHandler {
+  readonly #client: Client
+  readonly #transfer: HttpTransfer
+  readonly #url: URL
+  readonly #authorization: string | null
+  readonly #headers: Readonly<Record<string, string>>
+
+  constructor(
+    client: Client,
+    transfer: HttpTransfer,
+    url: URL,
+    authorization: string | null,
+    headers: Readonly<Record<string, string>>,
+  ) {
+    this.#client = client
+    this.#transfer = transfer
+    this.#url = url
+    this.#authorization = authorization
+    this.#headers = headers
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#transfer.owns(this.#client)) this.#transfer.begun(controller)
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    statusText?: string,
+  ): void {
+    if (!this.#transfer.owns(this.#client) || status < 200) return
+    const flat = flatten(headers)
+    const target = this.#transfer.redirectTarget(status, flat['location'], this.#url)
+    if (target === 'failed') return
+    if (target !== null) this.#transfer.follow(target, this.#url, this.#authorization, this.#headers)
+    else this.#transfer.head(status, statusText ?? '', flat, this.#url)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.#transfer.owns(this.#client)) this.#transfer.body(chunk)
+  }
+
+  onResponseEnd(): void {
+    if (this.#transfer.owns(this.#client)) this.#transfer.bodyEnd()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#transfer.owns(this.#client)) this.#transfer.broken(error)
+  }
+}
+
+function ignore(): void {}
+
+function httpProxy(proxy: ProxyOptions | null | undefined): ProxyOptions | null {
+  return proxy != null && (proxy.type === ProxyType.http || proxy.type === ProxyType.httpPw) ? proxy : null
+}
+
+function basicAuthorization(url: URL): string | null {
+  if (url.username === '' && url.password === '') return null
+  const text = `${unescapeText(url.username)}:${unescapeText(url.password)}`
+  return `Basic ${Buffer.from(text).toString('base64')}`
+}
+
+function unescapeText(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function lowerCaseNames(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  const flat: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(', ')
+  }
+  return flat
+}

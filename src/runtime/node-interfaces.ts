@@ -1,0 +1,27 @@
+/** The networks that this machine is on. */
+
+import { networkInterfaces } from 'node:os'
+import { isLinkLocal, parseAddress } from '../core/endpoint.ts'
+import type { NetworkInterface } from '../core/runtime.ts'
+
+/** Every address of every interface that is up. */
+export function nodeInterfaces(): readonly NetworkInterface[] {
+  const found: NetworkInterface[] = []
+  for (const [name, entries] of Object.entries(networkInterfaces())) {
+    for (const entry of entries ?? []) {
+      const address = parseAddress(entry.address)
+      if (address === null) continue
+      const slash = entry.cidr?.lastIndexOf('/') ?? -1
+      // A link-local address means something on its own interface only.
+      const zone = entry.family === 'IPv6' && isLinkLocal(address) ? `%${name}` : ''
+      const whole = entry.family === 'IPv6' ? 128 : 32
+      found.push({
+        name,
+        address: address + zone,
+        prefixLength: slash < 0 ? whole : Number(entry.cidr!.slice(slash + 1)),
+        loopback: entry.internal,
+      })
+    }
+  }
+  return found
+}
