@@ -60,3 +60,13 @@ export function linkTarget(path: string): string | NodeJS.ErrnoException {
     return error as NodeJS.ErrnoException
   }
 }
+
+/** The working directory, which relative paths start from. */
+export function workingDirectory(): string {
+  return process.cwd()
+}
+
+/** Seconds since 1970, for the creation date of a torrent. */
+export function wallClockSeconds(): number {
+  return Math.floor(Date.now() / 1000)
+}
