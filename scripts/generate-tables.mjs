@@ -4,9 +4,10 @@
 //
 // The tables are committed: this only runs when the inventory changes.
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { EFFECTS, IDENTITY, TOPICS } from './settings-docs.mjs'
 
 const folder = process.argv[2]
 if (!folder) {
@@ -73,6 +74,145 @@ const q = s => JSON.stringify(s)
     )
   }
   emit('src/core/enums.ts', out)
+}
+
+// ---- settings ----------------------------------------------------------------------------------
+const camel = name =>
+  name
+    .split('_')
+    .map((part, i) => (i === 0 ? part : part[0].toUpperCase() + part.slice(1)))
+    .join('')
+{
+  const { settings, presets, presetsFull } = load('settings.json')
+  const documented = Object.assign({}, ...TOPICS.map(t => t.settings))
+  for (const s of settings) if (!(s.name in documented)) throw new Error(`settings-docs.mjs lacks ${s.name}`)
+  for (const name of Object.keys(documented))
+    if (!settings.some(s => s.name === name)) throw new Error(`settings-docs.mjs has the unknown ${name}`)
+
+  const kinds = [
+    { kind: 'str', type: 'string', file: 'string-table', constant: 'STRING_SETTINGS' },
+    { kind: 'int', type: 'number', file: 'int-table', constant: 'INT_SETTINGS' },
+    { kind: 'bool', type: 'boolean', file: 'bool-table', constant: 'BOOL_SETTINGS' },
+  ]
+  const initialOf = s => IDENTITY[s.name] ?? s.default
+  const typeOf = s => (s.enum && s.enum !== 'AlertCategory' ? s.enum : kinds.find(k => k.kind === s.kind).type)
+  for (const { kind, type, file, constant } of kinds) {
+    const out = ["import type { SettingRow } from './setting-row.ts'", '']
+    out.push(`/** The ${type} settings: name, field of \`SessionSettings\`, id, default, what a change touches. */`)
+    out.push(`export const ${constant}: readonly SettingRow<${type}>[] = [`)
+    for (const s of settings.filter(x => x.kind === kind)) {
+      const effects = (EFFECTS[s.name] ?? []).map(e => `'${e}'`).join(', ')
+      out.push(
+        `  { name: '${s.name}', field: '${camel(s.name)}', id: ${s.id}, initial: ${q(initialOf(s))}, effects: [${effects}] },`,
+      )
+    }
+    out.push(']')
+    emit(`src/settings/${file}.ts`, out)
+  }
+
+  const enums = [...new Set(settings.map(typeOf).filter(t => /^[A-Z]/.test(t)))].sort()
+  const imports = `import type { ${enums.join(', ')} } from '../core/enums.ts'`
+  const pack = [imports, '']
+  pack.push('/**', ' * Settings by name, as `applySettings()` takes them: what is not there is not changed.', ' */')
+  pack.push('export interface SettingsPack {')
+  for (const s of settings) pack.push(`  /** ${documented[s.name][0]} */`, `  ${s.name}?: ${typeOf(s)}`)
+  pack.push('}')
+  emit('src/settings/pack-type.ts', pack)
+
+  const fields = [imports, '']
+  fields.push('/** One field per setting, with its default: what hot code reads. */')
+  fields.push('export class SettingFields {')
+  for (const s of settings) fields.push(`  ${camel(s.name)}: ${typeOf(s)} = ${q(initialOf(s))}`)
+  fields.push('}')
+  emit('src/settings/setting-fields.ts', fields)
+
+  const names = { high_performance_seed: 'HIGH_PERFORMANCE_SEED', min_memory_usage: 'MIN_MEMORY_USAGE' }
+  const presetLines = ["import type { SettingsPack } from './pack-type.ts'", '']
+  for (const [name, constant] of Object.entries(names)) {
+    presetLines.push(`/** What the preset \`${name}\` sets. */`)
+    presetLines.push(`export const ${constant}: Readonly<SettingsPack> = {`)
+    for (const [key, value] of Object.entries({ ...presets[name], ...presetsFull[name] })) {
+      const s = settings.find(x => x.name === key)
+      presetLines.push(`  ${key}: ${q(IDENTITY[key] !== undefined && s.default === value ? IDENTITY[key] : value)},`)
+    }
+    presetLines.push('}', '')
+  }
+  emit('src/settings/preset-table.ts', presetLines)
+}
+
+// ---- metrics -----------------------------------------------------------------------------------
+{
+  const { metrics } = load('metrics.json')
+  const sorted = [...metrics].sort((a, b) => a.index - b.index)
+  if (sorted.some((m, i) => m.index !== i)) throw new Error('metrics.json: the indices have gaps')
+  const constant = name => name.replaceAll('.', '_').toUpperCase()
+  const ids = ['/** How many counters and gauges there are. */', `export const NUM_COUNTERS = ${sorted.length}`]
+  ids.push('/** Indices from here on are gauges: they go up and down. Those before only grow. */')
+  ids.push(`export const FIRST_GAUGE = ${sorted.findIndex(m => m.kind === 'gauge')}`, '')
+  for (const m of sorted) ids.push(`/** \`${m.name}\` */`, `export const ${constant(m.name)} = ${m.index}`)
+  emit('src/stats/counter-ids.ts', ids)
+  const table = [
+    '/** Names of the counters and gauges, by index. */',
+    'export const METRIC_NAMES: readonly string[] = [',
+  ]
+  for (const m of sorted) table.push(`  ${q(m.name)},`)
+  table.push(']')
+  emit('src/stats/metric-names.ts', table)
+}
+
+// ---- alerts ------------------------------------------------------------------------------------
+{
+  const { alerts, numAlertTypes, userAlertId, retiredIds } = load('alerts.json')
+  const byId = new Map(alerts.map(a => [a.id, a]))
+  const names = ['/** How many ids of alert types there are; those of the future are above. */']
+  names.push(`export const numAlertTypes = ${numAlertTypes}`)
+  names.push(
+    '/** Ids from here on are free for alerts of the program itself. */',
+    `export const userAlertId = ${userAlertId}`,
+    '',
+  )
+  names.push("/** By type id; '' for ids that are not in use. */", 'export const ALERT_NAMES: readonly string[] = [')
+  for (let id = 0; id < numAlertTypes; id++) names.push(`  ${q(byId.get(id)?.what ?? retiredIds[id] ?? '')},`)
+  names.push(']')
+  emit('src/alert/alert-names.ts', names)
+
+  const fileOf = new Map()
+  for (const file of readdirSync(join(root, 'src/alert'))
+    .filter(f => f.endsWith('-alerts.ts'))
+    .sort())
+    for (const m of readFileSync(join(root, 'src/alert', file), 'utf8').matchAll(/^export class (\w+)/gm))
+      fileOf.set(m[1], file)
+  const map = []
+  for (const file of new Set(fileOf.values())) {
+    const classes = alerts.map(a => a.ts).filter(c => fileOf.get(c) === file)
+    map.push(`import type { ${classes.sort().join(', ')} } from './${file}'`)
+  }
+  map.push(
+    '',
+    '/** The alert of each name: what `session.on(name, fn)` gives its listener. */',
+    'export interface AlertMap {',
+  )
+  for (const a of alerts) {
+    if (!fileOf.has(a.ts)) throw new Error(`src/alert lacks ${a.ts}`)
+    map.push(`  ${a.what}: ${a.ts}`)
+  }
+  map.push(
+    '}',
+    '',
+    '/** The name of an alert type: what `Alert.what()` returns. */',
+    'export type AlertName = keyof AlertMap',
+  )
+  emit('src/alert/alert-map.ts', map)
+
+  const events = byId.get(81).enums.find(e => e.name === 'event_t').members
+  if (events.some((e, i) => e.value !== i)) throw new Error('alerts.json: the events of peer_log have gaps')
+  const out = ['/** What a `PeerLogAlert` is about. */', 'export const PeerLogEvent = Object.freeze({']
+  for (const e of events) out.push(`  ${e.ts}: ${e.value},`)
+  out.push('} as const)', 'export type PeerLogEvent = (typeof PeerLogEvent)[keyof typeof PeerLogEvent]', '')
+  out.push('/** Indexed by event. */', 'export const PEER_LOG_EVENT_NAMES: readonly string[] = [')
+  for (const e of events) out.push(`  '${e.name.toUpperCase()}',`)
+  out.push(']')
+  emit('src/alert/peer-log-events.ts', out)
 }
 
 execFileSync('npx', ['biome', 'check', '--write', '--linter-enabled=false', ...written], {

@@ -15,446 +15,446 @@ import type {
  * Settings by name, as `applySettings()` takes them: what is not there is not changed.
  */
 export interface SettingsPack {
-  /** user_agent */
+  /** Name and version of the program, as trackers, web servers and peers get to see it. */
   user_agent?: string
-  /** announce_ip */
+  /** Address to give to trackers instead of the one they see. */
   announce_ip?: string
-  /** handshake_client_version */
+  /** Name and version that peers get to see; empty stands for `user_agent`. */
   handshake_client_version?: string
-  /** outgoing_interfaces */
+  /** Addresses or devices that outgoing connections take turns to start from; empty leaves it to the system. */
   outgoing_interfaces?: string
-  /** listen_interfaces */
+  /** Where to listen: `address:port` or `device:port`, comma separated; `s` after the port is TLS, `l` local only. */
   listen_interfaces?: string
-  /** proxy_hostname */
+  /** Host of the proxy. */
   proxy_hostname?: string
-  /** proxy_username */
+  /** User name for the proxy. */
   proxy_username?: string
-  /** proxy_password */
+  /** Password for the proxy. */
   proxy_password?: string
-  /** i2p_hostname */
+  /** Host of the SAM bridge of the I2P router. */
   i2p_hostname?: string
-  /** peer_fingerprint */
+  /** Beginning of our peer id; `generateFingerprint()` makes one. The rest is random. */
   peer_fingerprint?: string
-  /** dht_bootstrap_nodes */
+  /** Nodes to begin with: `host:port`, comma separated. */
   dht_bootstrap_nodes?: string
-  /** natpmp_gateway */
+  /** Router to ask instead of the default one. */
   natpmp_gateway?: string
-  /** webtorrent_stun_server */
+  /** STUN server for WebRTC: `host:port`. */
   webtorrent_stun_server?: string
-  /** tracker_completion_timeout */
+  /** Seconds for a whole tracker request. */
   tracker_completion_timeout?: number
-  /** tracker_receive_timeout */
+  /** Seconds without an answer after which a tracker has failed. */
   tracker_receive_timeout?: number
-  /** stop_tracker_timeout */
+  /** Seconds for the announce that we leave; 0 does not send it. */
   stop_tracker_timeout?: number
-  /** tracker_maximum_response_length */
+  /** Largest answer of a tracker, in bytes after decompression. */
   tracker_maximum_response_length?: number
-  /** piece_timeout */
+  /** Seconds without any block after which a peer counts as snubbed. */
   piece_timeout?: number
-  /** request_timeout */
+  /** Seconds after which a block is requested from another peer as well. */
   request_timeout?: number
-  /** request_queue_time */
+  /** How many seconds of transfer to keep requested from a peer. */
   request_queue_time?: number
-  /** max_allowed_in_request_queue */
+  /** How many requests a peer may have waiting with us; more are rejected. */
   max_allowed_in_request_queue?: number
-  /** max_out_request_queue */
+  /** How many blocks to keep requested from a peer at most. */
   max_out_request_queue?: number
-  /** whole_pieces_threshold */
+  /** A peer that sends a piece in fewer seconds than this gets whole pieces to itself. */
   whole_pieces_threshold?: number
-  /** peer_timeout */
+  /** Seconds of silence after which a peer is disconnected. */
   peer_timeout?: number
-  /** urlseed_timeout */
+  /** Seconds of silence after which a web seed is disconnected. */
   urlseed_timeout?: number
-  /** urlseed_pipeline_size */
+  /** How many requests to keep outstanding at a web seed. */
   urlseed_pipeline_size?: number
-  /** urlseed_wait_retry */
+  /** Seconds to wait before a failed web seed is tried again. */
   urlseed_wait_retry?: number
-  /** file_pool_size */
+  /** How many files to keep open. */
   file_pool_size?: number
-  /** max_failcount */
+  /** Failures in a row after which a peer is not connected to any more. */
   max_failcount?: number
-  /** min_reconnect_time */
+  /** Seconds to wait before connecting to a peer again, times its failures. */
   min_reconnect_time?: number
-  /** peer_connect_timeout */
+  /** Seconds until a connection attempt is given up. */
   peer_connect_timeout?: number
-  /** connection_speed */
+  /** Connection attempts per second; negative stands for 200, 0 for none. */
   connection_speed?: number
-  /** inactivity_timeout */
+  /** Seconds after which a peer is disconnected if neither side wants anything of the other. */
   inactivity_timeout?: number
-  /** unchoke_interval */
+  /** Seconds between decisions on who may download. */
   unchoke_interval?: number
-  /** optimistic_unchoke_interval */
+  /** Seconds between changes of the peers unchoked by chance. */
   optimistic_unchoke_interval?: number
-  /** num_want */
+  /** How many peers to ask a tracker for. */
   num_want?: number
-  /** initial_picker_threshold */
+  /** How many pieces to pick at random before picking the rarest. */
   initial_picker_threshold?: number
-  /** allowed_fast_set_size */
+  /** How many pieces a choked peer may download. */
   allowed_fast_set_size?: number
-  /** suggest_mode */
+  /** Whether to suggest pieces to peers that are in the read cache. */
   suggest_mode?: SuggestMode
-  /** max_queued_disk_bytes */
+  /** Bytes that may wait to be written before peers are made to wait. */
   max_queued_disk_bytes?: number
-  /** handshake_timeout */
+  /** Seconds a peer has for its handshake. */
   handshake_timeout?: number
-  /** send_buffer_low_watermark */
+  /** Bytes to keep ready for sending to any peer. */
   send_buffer_low_watermark?: number
-  /** send_buffer_watermark */
+  /** Bytes to keep ready for sending to a fast peer. */
   send_buffer_watermark?: number
-  /** send_buffer_watermark_factor */
+  /** Percent of a peer’s rate per second to keep ready, between the two watermarks. */
   send_buffer_watermark_factor?: number
-  /** choking_algorithm */
+  /** How the number of upload slots is found: fixed, or from the rates that are reached. */
   choking_algorithm?: ChokingAlgorithm
-  /** seed_choking_algorithm */
+  /** Who may download from a seed: all in turn, the fastest, or those at begin and end of their download. */
   seed_choking_algorithm?: SeedChokingAlgorithm
-  /** disk_io_write_mode */
+  /** Whether the system caches what is written, or puts it through to the disk. */
   disk_io_write_mode?: IoBufferMode
-  /** disk_io_read_mode */
+  /** Whether the system caches what is read. */
   disk_io_read_mode?: IoBufferMode
-  /** outgoing_port */
+  /** First local port of outgoing connections; 0 is any. */
   outgoing_port?: number
-  /** num_outgoing_ports */
+  /** How many local ports, from `outgoing_port` on, outgoing connections use. */
   num_outgoing_ports?: number
-  /** peer_dscp */
+  /** Traffic class that packets to peers are marked with. */
   peer_dscp?: number
-  /** active_downloads */
+  /** How many torrents download at a time; -1 is no limit. */
   active_downloads?: number
-  /** active_seeds */
+  /** How many torrents seed at a time; -1 is no limit. */
   active_seeds?: number
-  /** active_checking */
+  /** How many torrents are checked at a time. */
   active_checking?: number
-  /** active_dht_limit */
+  /** How many torrents announce to the DHT. */
   active_dht_limit?: number
-  /** active_tracker_limit */
+  /** How many torrents announce to trackers. */
   active_tracker_limit?: number
-  /** active_lsd_limit */
+  /** How many torrents announce on the local network. */
   active_lsd_limit?: number
-  /** active_limit */
+  /** How many torrents are active at a time in all; -1 is no limit. */
   active_limit?: number
-  /** auto_manage_interval */
+  /** Seconds between decisions on which torrents are active. */
   auto_manage_interval?: number
-  /** seed_time_limit */
+  /** Seconds of seeding after which a torrent has seeded enough. */
   seed_time_limit?: number
-  /** auto_scrape_interval */
+  /** Seconds between scrapes of a torrent that waits in the queue. */
   auto_scrape_interval?: number
-  /** auto_scrape_min_interval */
+  /** Seconds between any two automatic scrapes. */
   auto_scrape_min_interval?: number
-  /** max_peerlist_size */
+  /** How many peers a torrent remembers; 0 is no limit. */
   max_peerlist_size?: number
-  /** max_paused_peerlist_size */
+  /** How many peers a paused torrent remembers. */
   max_paused_peerlist_size?: number
-  /** min_announce_interval */
+  /** Seconds between announces that a tracker cannot go below. */
   min_announce_interval?: number
-  /** auto_manage_startup */
+  /** Seconds for which a torrent counts as active whatever its rate. */
   auto_manage_startup?: number
-  /** seeding_piece_quota */
+  /** How many pieces a peer gets from a seed before another one has its turn. */
   seeding_piece_quota?: number
-  /** max_rejects */
+  /** Rejected requests in a row after which a choked peer is disconnected. */
   max_rejects?: number
-  /** recv_socket_buffer_size */
+  /** Size of the receive buffers in the system; 0 leaves it. */
   recv_socket_buffer_size?: number
-  /** send_socket_buffer_size */
+  /** Size of the send buffers in the system; 0 leaves it. */
   send_socket_buffer_size?: number
-  /** max_peer_recv_buffer_size */
+  /** Largest receive buffer of a peer, in bytes. */
   max_peer_recv_buffer_size?: number
-  /** optimistic_disk_retry */
+  /** Seconds after a write error until downloading is tried again. */
   optimistic_disk_retry?: number
-  /** max_suggest_pieces */
+  /** How many suggestions of a peer are remembered. */
   max_suggest_pieces?: number
-  /** local_service_announce_interval */
+  /** Seconds between announces of a torrent on the local network. */
   local_service_announce_interval?: number
-  /** dht_announce_interval */
+  /** Seconds between announces of a torrent. */
   dht_announce_interval?: number
-  /** udp_tracker_token_expiry */
+  /** Seconds for which the connection id of a UDP tracker is used. */
   udp_tracker_token_expiry?: number
-  /** num_optimistic_unchoke_slots */
+  /** How many of these slots go to peers by chance; 0 stands for a fifth. */
   num_optimistic_unchoke_slots?: number
-  /** max_pex_peers */
+  /** How many peers of one peer are taken from peer exchange. */
   max_pex_peers?: number
-  /** tick_interval */
+  /** Milliseconds between the ticks in which rate limits are handed out. */
   tick_interval?: number
-  /** share_mode_target */
+  /** How much more to upload than to download in share mode. */
   share_mode_target?: number
-  /** upload_rate_limit */
+  /** Bytes per second for all peers but local ones together; 0 is no limit. */
   upload_rate_limit?: number
-  /** download_rate_limit */
+  /** Bytes per second for all peers but local ones together; 0 is no limit. */
   download_rate_limit?: number
-  /** dht_upload_rate_limit */
+  /** Bytes per second that the DHT may send. */
   dht_upload_rate_limit?: number
-  /** unchoke_slots_limit */
+  /** How many peers may download from us at a time; -1 is no limit. */
   unchoke_slots_limit?: number
-  /** connections_limit */
+  /** How many connections the session has at most; 0 or less stands for what the system allows. */
   connections_limit?: number
-  /** connections_slack */
+  /** How many incoming connections above the limit are accepted, to take the place of worse ones. */
   connections_slack?: number
-  /** utp_target_delay */
+  /** Milliseconds of delay that uTP may add to the line. */
   utp_target_delay?: number
-  /** utp_gain_factor */
+  /** Bytes by which the window may grow in one round trip. */
   utp_gain_factor?: number
-  /** utp_min_timeout */
+  /** Shortest timeout, in milliseconds. */
   utp_min_timeout?: number
-  /** utp_syn_resends */
+  /** How many times a connection attempt is sent again. */
   utp_syn_resends?: number
-  /** utp_fin_resends */
+  /** How many times the end of a connection is sent again. */
   utp_fin_resends?: number
-  /** utp_num_resends */
+  /** How many times a packet is sent again before the connection is given up. */
   utp_num_resends?: number
-  /** utp_connect_timeout */
+  /** Milliseconds to wait for an answer to a connection attempt. */
   utp_connect_timeout?: number
-  /** utp_loss_multiplier */
+  /** Percent to which the window shrinks when a packet is lost. */
   utp_loss_multiplier?: number
-  /** mixed_mode_algorithm */
+  /** Whether TCP leaves room for uTP. */
   mixed_mode_algorithm?: BandwidthMixedAlgo
-  /** listen_queue_size */
+  /** How many connections may wait in the system to be accepted. */
   listen_queue_size?: number
-  /** torrent_connect_boost */
+  /** How many peers a torrent connects to at once when it gets its first peers; at most 255. */
   torrent_connect_boost?: number
-  /** alert_queue_size */
+  /** How many alerts wait at most before further ones are dropped. */
   alert_queue_size?: number
-  /** max_metadata_size */
+  /** Largest metadata, in bytes, that is accepted from peers. */
   max_metadata_size?: number
-  /** hashing_threads */
+  /** Worker threads of these for checking existing files. */
   hashing_threads?: number
-  /** checking_mem_usage */
+  /** How many blocks of 16 KiB checking may have in memory. */
   checking_mem_usage?: number
-  /** predictive_piece_announce */
+  /** Announces a piece so many milliseconds before it is expected to be complete; 0 is off. */
   predictive_piece_announce?: number
-  /** aio_threads */
+  /** Upper limit of worker threads for reading and writing. */
   aio_threads?: number
-  /** tracker_backoff */
+  /** How fast waiting times grow when a tracker keeps failing, in percent. */
   tracker_backoff?: number
-  /** share_ratio_limit */
+  /** Percent of its size after whose upload a torrent has seeded enough. */
   share_ratio_limit?: number
-  /** seed_time_ratio_limit */
+  /** Percent of its download time after which a torrent has seeded enough. */
   seed_time_ratio_limit?: number
-  /** peer_turnover */
+  /** Percent of the peers to disconnect in each turnover interval, to try others. */
   peer_turnover?: number
-  /** peer_turnover_cutoff */
+  /** Percent of the connection limit from which on there is a turnover. */
   peer_turnover_cutoff?: number
-  /** peer_turnover_interval */
+  /** Seconds between turnovers. */
   peer_turnover_interval?: number
-  /** connect_seed_every_n_download */
+  /** Every so many connection attempts one goes to a finished torrent. */
   connect_seed_every_n_download?: number
-  /** max_http_recv_buffer_size */
+  /** Largest answer of any HTTP server that is held in memory, in bytes. */
   max_http_recv_buffer_size?: number
-  /** max_retry_port_bind */
+  /** How many times to try the next higher port if one is taken. */
   max_retry_port_bind?: number
-  /** alert_mask */
+  /** Which categories of alerts are posted: `AlertCategory` bits. */
   alert_mask?: number
-  /** out_enc_policy */
+  /** Whether outgoing connections may, must or cannot be encrypted. */
   out_enc_policy?: EncPolicy
-  /** in_enc_policy */
+  /** Whether incoming connections may, must or cannot be encrypted. */
   in_enc_policy?: EncPolicy
-  /** allowed_enc_level */
+  /** Whether only the handshake is encrypted, everything, or either. */
   allowed_enc_level?: EncLevel
-  /** inactive_down_rate */
+  /** Bytes per second below which a downloading torrent counts as slow. */
   inactive_down_rate?: number
-  /** inactive_up_rate */
+  /** Bytes per second below which a seeding torrent counts as slow. */
   inactive_up_rate?: number
-  /** proxy_type */
+  /** What kind of proxy to use: none, SOCKS4, SOCKS5, HTTP, with or without password. */
   proxy_type?: ProxyType
-  /** proxy_port */
+  /** Port of the proxy. */
   proxy_port?: number
-  /** i2p_port */
+  /** Port of the SAM bridge. */
   i2p_port?: number
-  /** urlseed_max_request_bytes */
+  /** Largest range, in bytes, to ask a web seed for. */
   urlseed_max_request_bytes?: number
-  /** web_seed_name_lookup_retry */
+  /** Seconds to wait before a host name that was not found is looked up again. */
   web_seed_name_lookup_retry?: number
-  /** close_file_interval */
+  /** Closes the file that has been open longest, every so many seconds; 0 is never. */
   close_file_interval?: number
-  /** utp_cwnd_reduce_timer */
+  /** Milliseconds after a loss in which further losses do not shrink the window. */
   utp_cwnd_reduce_timer?: number
-  /** max_web_seed_connections */
+  /** How many web seeds a torrent uses at a time. */
   max_web_seed_connections?: number
-  /** resolver_cache_timeout */
+  /** Seconds for which a looked up host name is remembered. */
   resolver_cache_timeout?: number
-  /** send_not_sent_low_watermark */
+  /** How much unsent data the system holds for a socket before it asks for more. */
   send_not_sent_low_watermark?: number
-  /** rate_choker_initial_threshold */
+  /** Bytes per second a peer must take for the rate based choker to open another slot. */
   rate_choker_initial_threshold?: number
-  /** upnp_lease_duration */
+  /** Seconds for which a port is forwarded; 0 is for ever. */
   upnp_lease_duration?: number
-  /** max_concurrent_http_announces */
+  /** How many HTTP announces run at a time. */
   max_concurrent_http_announces?: number
-  /** dht_max_peers_reply */
+  /** How many peers an answer has at most. */
   dht_max_peers_reply?: number
-  /** dht_search_branching */
+  /** How many nodes a lookup asks at a time. */
   dht_search_branching?: number
-  /** dht_max_fail_count */
+  /** Failures after which a node is dropped from the routing table. */
   dht_max_fail_count?: number
-  /** dht_max_torrents */
+  /** How many torrents we keep peers of. */
   dht_max_torrents?: number
-  /** dht_max_dht_items */
+  /** How many items of others we keep (BEP 44). */
   dht_max_dht_items?: number
-  /** dht_max_peers */
+  /** How many peers of a torrent we keep. */
   dht_max_peers?: number
-  /** dht_max_torrent_search_reply */
+  /** How many torrents an answer has at most. */
   dht_max_torrent_search_reply?: number
-  /** dht_block_timeout */
+  /** Seconds for which such a node is blocked. */
   dht_block_timeout?: number
-  /** dht_block_ratelimit */
+  /** Packets per second a node may send before it is blocked. */
   dht_block_ratelimit?: number
-  /** dht_item_lifetime */
+  /** Seconds for which we keep an item; 0 is for ever. */
   dht_item_lifetime?: number
-  /** dht_sample_infohashes_interval */
+  /** Seconds for which a sample of our info-hashes is given out (BEP 51). */
   dht_sample_infohashes_interval?: number
-  /** dht_max_infohashes_sample_count */
+  /** How many info-hashes a sample has at most (BEP 51). */
   dht_max_infohashes_sample_count?: number
-  /** max_piece_count */
+  /** Largest number of pieces that metadata from peers may have. */
   max_piece_count?: number
-  /** metadata_token_limit */
+  /** How many bencoded values metadata from peers may have. */
   metadata_token_limit?: number
-  /** disk_write_mode */
+  /** Whether files are written through memory mappings. */
   disk_write_mode?: MmapWriteMode
-  /** mmap_file_size_cutoff */
+  /** Files with fewer blocks than this are not memory mapped. */
   mmap_file_size_cutoff?: number
-  /** i2p_inbound_quantity */
+  /** Number of incoming tunnels, 1 to 16. */
   i2p_inbound_quantity?: number
-  /** i2p_outbound_quantity */
+  /** Number of outgoing tunnels, 1 to 16. */
   i2p_outbound_quantity?: number
-  /** i2p_inbound_length */
+  /** Hops of an incoming tunnel, 0 to 7. */
   i2p_inbound_length?: number
-  /** i2p_outbound_length */
+  /** Hops of an outgoing tunnel, 0 to 7. */
   i2p_outbound_length?: number
-  /** announce_port */
+  /** Port to give to trackers instead of the listen port; 0 is the listen port. */
   announce_port?: number
-  /** i2p_inbound_length_variance */
+  /** By how much the hops of incoming tunnels differ, -7 to 7. */
   i2p_inbound_length_variance?: number
-  /** i2p_outbound_length_variance */
+  /** By how much the hops of outgoing tunnels differ, -7 to 7. */
   i2p_outbound_length_variance?: number
-  /** natpmp_lease_duration */
+  /** Seconds for which a port is forwarded. */
   natpmp_lease_duration?: number
-  /** min_websocket_announce_interval */
+  /** Seconds between announces to a WebSocket tracker that it cannot go below. */
   min_websocket_announce_interval?: number
-  /** webtorrent_connection_timeout */
+  /** Seconds until a WebRTC connection attempt is given up. */
   webtorrent_connection_timeout?: number
-  /** allow_multiple_connections_per_ip */
+  /** Whether one address may have several connections to a torrent. */
   allow_multiple_connections_per_ip?: boolean
-  /** send_redundant_have */
+  /** Tells also those peers about a new piece that have it. */
   send_redundant_have?: boolean
-  /** use_dht_as_fallback */
+  /** Uses the DHT only for torrents whose trackers all fail. */
   use_dht_as_fallback?: boolean
-  /** upnp_ignore_nonrouters */
+  /** Ignores UPnP devices that are not the default router. */
   upnp_ignore_nonrouters?: boolean
-  /** use_parole_mode */
+  /** Has a peer that took part in a bad piece send whole pieces until it is known to be good or bad. */
   use_parole_mode?: boolean
-  /** auto_manage_prefer_seeds */
+  /** Gives seeding torrents the places first. */
   auto_manage_prefer_seeds?: boolean
-  /** dont_count_slow_torrents */
+  /** Does not count torrents against the limits that transfer next to nothing. */
   dont_count_slow_torrents?: boolean
-  /** close_redundant_connections */
+  /** Closes connections on which neither side can have anything of the other. */
   close_redundant_connections?: boolean
-  /** prioritize_partial_pieces */
+  /** Completes begun pieces before it begins rarer ones. */
   prioritize_partial_pieces?: boolean
-  /** rate_limit_ip_overhead */
+  /** Counts the estimated TCP/IP headers against the rate limits. */
   rate_limit_ip_overhead?: boolean
-  /** announce_to_all_trackers */
+  /** Announces to all trackers of a tier instead of the first that works. */
   announce_to_all_trackers?: boolean
-  /** announce_to_all_tiers */
+  /** Announces to one tracker of each tier instead of the first tier that works. */
   announce_to_all_tiers?: boolean
-  /** prefer_udp_trackers */
+  /** Tries a host’s UDP tracker before its HTTP tracker. */
   prefer_udp_trackers?: boolean
-  /** disable_hash_checks */
+  /** Takes all data as good without checking it; for tests only. */
   disable_hash_checks?: boolean
-  /** allow_i2p_mixed */
+  /** Lets I2P torrents have ordinary peers too, which gives anonymity away. */
   allow_i2p_mixed?: boolean
-  /** no_atime_storage */
+  /** Does not have the access time of files changed, on Linux. */
   no_atime_storage?: boolean
-  /** incoming_starts_queued_torrents */
+  /** Starts a queued torrent when a peer connects for it. */
   incoming_starts_queued_torrents?: boolean
-  /** report_true_downloaded */
+  /** Counts redundant bytes in what is reported as downloaded. */
   report_true_downloaded?: boolean
-  /** strict_end_game_mode */
+  /** Requests a block twice only when every missing block is requested. */
   strict_end_game_mode?: boolean
-  /** enable_outgoing_utp */
+  /** Connects to peers over uTP. */
   enable_outgoing_utp?: boolean
-  /** enable_incoming_utp */
+  /** Accepts peers over uTP. */
   enable_incoming_utp?: boolean
-  /** enable_outgoing_tcp */
+  /** Connects to peers over TCP. */
   enable_outgoing_tcp?: boolean
-  /** enable_incoming_tcp */
+  /** Accepts peers over TCP. */
   enable_incoming_tcp?: boolean
-  /** no_recheck_incomplete_resume */
+  /** Does not check existing files when there is no resume data: takes them as empty. */
   no_recheck_incomplete_resume?: boolean
-  /** anonymous_mode */
+  /** Tells others less about this client: a plain user agent, no version, no local addresses. */
   anonymous_mode?: boolean
-  /** report_web_seed_downloads */
+  /** Counts bytes from web seeds in what is reported. */
   report_web_seed_downloads?: boolean
-  /** seeding_outgoing_connections */
+  /** Whether finished torrents connect to peers themselves. */
   seeding_outgoing_connections?: boolean
-  /** no_connect_privileged_ports */
+  /** Does not connect to peers on ports below 1024, so as not to be used for attacks. */
   no_connect_privileged_ports?: boolean
-  /** smooth_connects */
+  /** Spreads connection attempts when the connection limit is near. */
   smooth_connects?: boolean
-  /** always_send_user_agent */
+  /** Sends the user agent with every web seed request instead of the first of a connection. */
   always_send_user_agent?: boolean
-  /** apply_ip_filter_to_trackers */
+  /** Whether the IP filter is also for trackers. */
   apply_ip_filter_to_trackers?: boolean
-  /** ban_web_seeds */
+  /** Does not use a web seed again that has sent bad data. */
   ban_web_seeds?: boolean
-  /** support_share_mode */
+  /** Tells peers that this client knows share mode. */
   support_share_mode?: boolean
-  /** report_redundant_bytes */
+  /** Reports how many bytes were redundant. */
   report_redundant_bytes?: boolean
-  /** listen_system_port_fallback */
+  /** Listens on a port of the system’s choice if the wanted one cannot be had. */
   listen_system_port_fallback?: boolean
-  /** announce_crypto_support */
+  /** Tells trackers that encrypted connections are accepted. */
   announce_crypto_support?: boolean
-  /** enable_upnp */
+  /** Has routers forward our port by UPnP. */
   enable_upnp?: boolean
-  /** enable_natpmp */
+  /** Has routers forward our port by NAT-PMP or PCP. */
   enable_natpmp?: boolean
-  /** enable_lsd */
+  /** Looks for peers on the local network. */
   enable_lsd?: boolean
-  /** enable_dht */
+  /** Takes part in the DHT. */
   enable_dht?: boolean
-  /** prefer_rc4 */
+  /** Encrypts everything where both ways are allowed. */
   prefer_rc4?: boolean
-  /** proxy_hostnames */
+  /** Lets the proxy look up host names. */
   proxy_hostnames?: boolean
-  /** proxy_peer_connections */
+  /** Uses the proxy for peers and web seeds. */
   proxy_peer_connections?: boolean
-  /** auto_sequential */
+  /** Downloads in order when nearly all peers are seeds. */
   auto_sequential?: boolean
-  /** proxy_tracker_connections */
+  /** Uses the proxy for trackers. */
   proxy_tracker_connections?: boolean
-  /** enable_ip_notifier */
+  /** Watches for changes of the network interfaces and adapts the listen sockets. */
   enable_ip_notifier?: boolean
-  /** dht_prefer_verified_node_ids */
+  /** Prefers nodes whose id fits their address (BEP 42). */
   dht_prefer_verified_node_ids?: boolean
-  /** dht_restrict_routing_ips */
+  /** Takes only one node of an address, and few of a network, into the routing table. */
   dht_restrict_routing_ips?: boolean
-  /** dht_restrict_search_ips */
+  /** Asks only one node of a network in a lookup. */
   dht_restrict_search_ips?: boolean
-  /** dht_extended_routing_table */
+  /** Keeps more nodes in the first buckets of the routing table. */
   dht_extended_routing_table?: boolean
-  /** dht_aggressive_lookups */
+  /** Always asks the closest known nodes, for faster lookups at the cost of more packets. */
   dht_aggressive_lookups?: boolean
-  /** dht_privacy_lookups */
+  /** Does not show the nodes on the way what is looked for, at the cost of more packets. */
   dht_privacy_lookups?: boolean
-  /** dht_enforce_node_id */
+  /** Ignores nodes whose id does not fit their address (BEP 42). */
   dht_enforce_node_id?: boolean
-  /** dht_ignore_dark_internet */
+  /** Ignores packets from networks that should not send any. */
   dht_ignore_dark_internet?: boolean
-  /** dht_read_only */
+  /** Asks others without answering them (BEP 43). */
   dht_read_only?: boolean
-  /** piece_extent_affinity */
+  /** Prefers pieces next to those being downloaded, in extents of 4 MiB. */
   piece_extent_affinity?: boolean
-  /** validate_https_trackers */
+  /** Checks the certificates of HTTPS trackers and web seeds. */
   validate_https_trackers?: boolean
-  /** ssrf_mitigation */
+  /** Does not let a torrent send strange requests into the local network. */
   ssrf_mitigation?: boolean
-  /** allow_idna */
+  /** Allows host names with letters outside ASCII. */
   allow_idna?: boolean
-  /** enable_set_file_valid_data */
+  /** Allocates without writing zeros on Windows. */
   enable_set_file_valid_data?: boolean
-  /** socks5_udp_send_local_ep */
+  /** Tells a SOCKS5 proxy which local address our UDP packets come from. */
   socks5_udp_send_local_ep?: boolean
-  /** proxy_send_host_in_connect */
+  /** Gives an HTTP proxy host names instead of addresses. */
   proxy_send_host_in_connect?: boolean
-  /** disk_disable_copy_on_write */
+  /** Turns off copy-on-write for new files, for btrfs. */
   disk_disable_copy_on_write?: boolean
-  /** allow_multiple_connections_per_pid */
+  /** Whether one peer id may have several connections to a torrent. */
   allow_multiple_connections_per_pid?: boolean
 }
