@@ -1,156 +1,27 @@
 /** Decides when one torrent announces to which of its trackers, from which listen socket, with which event (BEP 3, 12, 21). */
 
-import { bytesEqual } from '../core/bytes.ts'
-import { type InfoHash, Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isLocal, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
+import type { Endpoint } from '../core/endpoint.ts'
 import { ProtocolVersion, ReannounceFlags, TrackerEvent } from '../core/enums.ts'
 import { type ErrorCode, errnoError, genericCategory, httpCategory, systemCategory } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
 import type { Rng } from '../core/rng.ts'
-import type { SessionSettings } from '../settings/session-settings.ts'
 import type { AnnounceEntry } from '../tracker/announce-entry.ts'
-import type {
-  TrackerPeer,
-  TrackerRequest,
-  TrackerRequester,
-  TrackerResponse,
-  TrackerSocket,
-} from '../tracker/announce-request.ts'
+import type { TrackerRequest, TrackerRequester, TrackerResponse } from '../tracker/announce-request.ts'
 import { TrackerList } from '../tracker/tracker-list.ts'
 import { type EndpointState, type InfohashState, type TrackerState, UNSET } from '../tracker/tracker-state.ts'
+import { announceRequest, scrapeRequest, splitPeers } from './announce-builder.ts'
+import { AnnouncePass, NO_TIER } from './announce-pass.ts'
+import type { AnnouncerPort, AnnouncerSettings } from './announcer-port.ts'
 
-export type AnnouncerSettings = Pick<
-  SessionSettings,
-  | 'announceToAllTiers'
-  | 'announceToAllTrackers'
-  | 'preferUdpTrackers'
-  | 'stopTrackerTimeout'
-  | 'trackerBackoff'
-  | 'numWant'
-  | 'reportTrueDownloaded'
-  | 'anonymousMode'
->
-
-/** The transfer numbers of a torrent since it started announcing. */
-export interface AnnounceSnapshot {
-  /** 20 bytes. */
-  readonly peerId: Uint8Array
-  readonly payloadDownloaded: number
-  readonly payloadUploaded: number
-  /** Bytes of pieces that failed their hash. */
-  readonly failedBytes: number
-  readonly redundantBytes: number
-  /** Of blocks that are coming in although the torrent is complete. */
-  readonly surplusBytes: number
-  /** `null` while the size is unknown: 16 KiB is announced. */
-  readonly left: number | null
-  readonly privateTorrent: boolean
-}
-
-/** What an announcer needs of its torrent and session. Methods are asked anew each time. */
-export interface AnnouncerPort {
-  /** Milliseconds, monotonic: the same clock as the `now` of the announcer's methods. */
-  now(): number
-  /** Hands a request to the tracker manager, with the announcer as its requester. */
-  queueRequest(request: TrackerRequest): void
-  /** Listen sockets of the kind (SSL or not) this torrent announces. */
-  listenSockets(): readonly TrackerSocket[]
-  /** Changes whenever the set of listen sockets does. Not 0. */
-  listenSocketsVersion(): number
-  /** The filter for tracker addresses; `null` if off (`apply_ip_filter_to_trackers`, the torrent's own flag). */
-  trackerFilter(): ((address: string) => boolean) | null
-
-  infoHash(): InfoHash
-  isSeed(): boolean
-  isFinished(): boolean
-  isPaused(): boolean
-  isChecking(): boolean
-  /** The torrent is being removed: only `stopped` is announced. */
-  isAborted(): boolean
-  /** False while auto-management or queueing keeps it from trackers. */
-  announcesToTrackers(): boolean
-  snapshot(): AnnounceSnapshot
-
-  /** A response came; its peers, possibly none. `hosts` have names that must be looked up. */
-  peersFound(endpoints: readonly Endpoint[], hosts: readonly TrackerPeer[], version: ProtocolVersion): void
-  /** The largest scrape numbers of all trackers; -1 for unknown. Called when one changed. */
-  scrapeChanged(complete: number, incomplete: number, downloaded: number): void
-  externalAddress(socket: TrackerSocket, address: string, trackerIp: string): void
-
-  /** Alerts. `forced`: the user asked for it, so it is posted whatever the mask says. */
-  trackerAnnounceAlert(local: Endpoint, url: string, version: ProtocolVersion, event: TrackerEvent): void
-  trackerReplyAlert(local: Endpoint, url: string, version: ProtocolVersion, numPeers: number, forced: boolean): void
-  trackerErrorAlert(
-    local: Endpoint,
-    url: string,
-    version: ProtocolVersion,
-    timesInRow: number,
-    operation: Operation,
-    error: ErrorCode,
-    failureReason: string,
-    forced: boolean,
-  ): void
-  trackerWarningAlert(local: Endpoint, url: string, version: ProtocolVersion, message: string): void
-  scrapeReplyAlert(
-    local: Endpoint,
-    url: string,
-    version: ProtocolVersion,
-    incomplete: number,
-    complete: number,
-    forced: boolean,
-  ): void
-  scrapeFailedAlert(local: Endpoint, url: string, version: ProtocolVersion, error: ErrorCode, forced: boolean): void
-  trackeridAlert(local: Endpoint, url: string, version: ProtocolVersion, trackerId: string): void
-}
+export type { AnnouncerPort, AnnouncerSettings, AnnounceSnapshot } from './announcer-port.ts'
 
 /** Flag of `forceReannounce` beside `ReannounceFlags.ignoreMinInterval`: to the front of the queue, at once. */
 export const HIGH_PRIORITY = 2
 
-/** Announced as `left` while the size is unknown, so that trackers do not take us for a seed. */
-const UNKNOWN_LEFT = 16 * 1024
 /** When no tracker can be announced to, how long until the next look. */
 const RETRY_LOOK_MS = 60_000
 const NO_ENDPOINT: Endpoint = ['0.0.0.0', 0]
-const NO_PEER_ID = new Uint8Array(20)
-const NO_HASH = new Sha1Hash()
 const VERSIONS = [ProtocolVersion.V1, ProtocolVersion.V2] as const
-const NO_TIER = Number.POSITIVE_INFINITY
-
-/** Where one listen socket and info-hash stand while the trackers are gone through in order. */
-class Lane {
-  /** The tier of the last tracker that works. */
-  tier = NO_TIER
-  /** An announce was sent, is in flight, or is not due yet, in that tier. */
-  served = false
-  done = false
-}
-
-/** The lanes of one pass: one for each listen socket and info-hash kind the torrent has. */
-class Pass {
-  readonly #sockets: TrackerSocket[] = []
-  readonly #lanes: (Lane | null)[] = []
-  readonly #v1: boolean
-  readonly #v2: boolean
-
-  constructor(hash: InfoHash) {
-    this.#v1 = hash.hasV1()
-    this.#v2 = hash.hasV2()
-  }
-
-  /** @returns `null` if the torrent has no info-hash of that kind */
-  lane(socket: TrackerSocket, version: ProtocolVersion): Lane | null {
-    let index = this.#sockets.indexOf(socket)
-    if (index < 0) {
-      index = this.#sockets.push(socket) - 1
-      this.#lanes.push(this.#v1 ? new Lane() : null, this.#v2 ? new Lane() : null)
-    }
-    return this.#lanes[index * 2 + version] ?? null
-  }
-
-  get allDone(): boolean {
-    return this.#lanes.every(lane => lane === null || lane.done)
-  }
-}
 
 /**
  * The announcing of one torrent.
@@ -244,7 +115,7 @@ export class Announcer implements TrackerRequester {
    * @param flags   `ReannounceFlags`, and {@link HIGH_PRIORITY}
    */
   forceReannounce(now: number, seconds: number, tracker: number | string, flags: ReannounceFlags): void {
-    if (this.#port.isPaused() || this.#closed) return
+    if (!this.#announcing || this.#port.isPaused()) return
     const at = now + seconds * 1000
     const highPriority = (flags & HIGH_PRIORITY) !== 0
     if (tracker === -1) {
@@ -263,12 +134,7 @@ export class Announcer implements TrackerRequester {
     const named = typeof tracker === 'string' ? this.#trackers.find(tracker) : this.#trackers.at(tracker)
     const chosen = named ?? this.#trackers.lastWorking ?? this.#trackers.at(0)
     if (chosen === null) return
-    const base: TrackerRequest = {
-      ...this.#emptyRequest(chosen),
-      scrape: true,
-      privateTorrent: this.#port.snapshot().privateTorrent,
-      triggeredManually: manually,
-    }
+    const base = scrapeRequest(chosen, manually, this.#key, this.#port)
     const hash = this.#port.infoHash()
     this.#sync(chosen)
     for (const endpoint of chosen.endpoints) {
@@ -357,7 +223,7 @@ export class Announcer implements TrackerRequester {
       this.#announce(now, TrackerEvent.stopped, false)
     } else this.#updateTimer(now)
 
-    const [endpoints, hosts] = this.#splitPeers(response)
+    const [endpoints, hosts] = splitPeers(response, this.#port.snapshot().peerId)
     this.#port.peersFound(endpoints, hosts, version)
     const count = response.peers.length + response.peers4.length + response.peers6.length
     const local = endpoint?.local ?? NO_ENDPOINT
@@ -429,7 +295,7 @@ export class Announcer implements TrackerRequester {
 
     const { announceToAllTiers, announceToAllTrackers } = this.#settings
     const justOne = !announceToAllTiers && !announceToAllTrackers
-    const pass = new Pass(port.infoHash())
+    const pass = new AnnouncePass(port.infoHash())
     let base: TrackerRequest | null = null
     for (const tracker of this.#trackers) {
       this.#sync(tracker)
@@ -448,7 +314,7 @@ export class Announcer implements TrackerRequester {
             lane.served = false
           }
           if (state.canAnnounce(now, this.#owesCompleted(state, isSeed), tracker.failLimit)) {
-            base ??= this.#baseRequest(tracker, event)
+            base ??= announceRequest(tracker, event, this.#key, this.#settings, port)
             this.#send(base, tracker, endpoint, version, event, highPriority, now)
             lane.served = true
           } else if (state.isWorking) lane.served = true
@@ -467,7 +333,7 @@ export class Announcer implements TrackerRequester {
     if (port.isAborted() || port.isPaused() || !port.announcesToTrackers()) return
     const hash = port.infoHash()
     const isSeed = port.isSeed()
-    const base = this.#baseRequest(tracker, TrackerEvent.none)
+    const base = announceRequest(tracker, TrackerEvent.none, this.#key, this.#settings, port)
     for (const endpoint of tracker.endpoints) {
       if (!endpoint.enabled) continue
       for (const version of VERSIONS) {
@@ -514,75 +380,11 @@ export class Announcer implements TrackerRequester {
     this.#port.trackerAnnounceAlert(endpoint.local, tracker.url, version, event)
   }
 
-  /** The parts of a request that are the same for all trackers. */
-  #baseRequest(tracker: TrackerState, event: TrackerEvent): TrackerRequest {
-    const { anonymousMode, reportTrueDownloaded, numWant } = this.#settings
-    const s = this.#port.snapshot()
-    let downloaded = s.payloadDownloaded - s.failedBytes
-    let redundant = s.redundantBytes
-    if (!reportTrueDownloaded) {
-      downloaded -= redundant
-      // else what was counted could exceed the size of the torrent, which upsets some trackers
-      if (this.#port.isSeed()) {
-        downloaded -= s.surplusBytes
-        redundant += s.surplusBytes
-      }
-    }
-    const ipv4: string[] = []
-    const ipv6: string[] = []
-    // our addresses are nobody's business but a private tracker's
-    if (!anonymousMode && s.privateTorrent) {
-      for (const socket of this.#port.listenSockets()) {
-        const address = socket.local[0]
-        if (!isUnspecified(address) && !isLocal(address)) (isV4(address) ? ipv4 : ipv6).push(address)
-      }
-    }
-    return {
-      ...this.#emptyRequest(tracker),
-      peerId: s.peerId,
-      downloaded: Math.max(0, downloaded),
-      uploaded: s.payloadUploaded,
-      left: s.left ?? UNKNOWN_LEFT,
-      corrupt: s.failedBytes,
-      redundant,
-      numWant: event === TrackerEvent.stopped ? 0 : Math.max(0, numWant),
-      ipv4,
-      ipv6,
-      privateTorrent: s.privateTorrent,
-    }
-  }
-
-  #emptyRequest(tracker: TrackerState): TrackerRequest {
-    return {
-      url: tracker.url,
-      trackerId: '',
-      scrape: false,
-      highPriority: false,
-      event: TrackerEvent.none,
-      infoHash: NO_HASH,
-      version: ProtocolVersion.V1,
-      peerId: NO_PEER_ID,
-      downloaded: 0,
-      uploaded: 0,
-      left: 0,
-      corrupt: 0,
-      redundant: 0,
-      key: this.#key,
-      numWant: 0,
-      ipv4: [],
-      ipv6: [],
-      socket: NO_SOCKET,
-      privateTorrent: false,
-      triggeredManually: false,
-      isBlocked: this.#port.trackerFilter(),
-    }
-  }
-
   /** Finds when the next announce is due, by the same rules as `#announce`. */
   #updateTimer(now: number): void {
     if (!this.#announcing) return
     const { announceToAllTiers, announceToAllTrackers } = this.#settings
-    const pass = new Pass(this.#port.infoHash())
+    const pass = new AnnouncePass(this.#port.infoHash())
     let next = Number.POSITIVE_INFINITY
     for (const tracker of this.#trackers) {
       for (const endpoint of tracker.endpoints) {
@@ -713,30 +515,7 @@ export class Announcer implements TrackerRequester {
     this.#downloaded = downloaded
     this.#port.scrapeChanged(complete, incomplete, downloaded)
   }
-
-  /** Peers by address, and those whose name must be looked up; not ourselves. */
-  #splitPeers(response: TrackerResponse): [Endpoint[], TrackerPeer[]] {
-    const endpoints = response.peers4.concat(response.peers6)
-    const hosts: TrackerPeer[] = []
-    if (response.peers.length === 0) return [endpoints, hosts]
-    const { peerId } = this.#port.snapshot()
-    for (const peer of response.peers) {
-      if (bytesEqual(peer.peerId, peerId)) continue
-      const address = parseAddress(peer.hostname)
-      if (address !== null) endpoints.push([address, peer.port])
-      else hosts.push(peer)
-    }
-    return [endpoints, hosts]
-  }
 }
-
-const NO_SOCKET: TrackerSocket = Object.freeze({
-  local: NO_ENDPOINT,
-  ssl: false,
-  open: false,
-  listenPort: 0,
-  canRoute: () => false,
-})
 
 /** The tracker wants to be left alone: "410 Gone", or `retry in: never` (BEP 31). */
 function isForever(error: ErrorCode, retryInterval: number): boolean {
