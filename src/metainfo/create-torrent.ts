@@ -397,7 +397,7 @@ function entriesOf(storage: FileStorage): CreateFileEntry[] {
   for (let i = 0; i < storage.numFiles(); i++) {
     const flags = storage.fileFlags(i)
     const isLink = (flags & FileFlags.flagSymlink) !== 0
-    const link = isLink ? storage.symlink(i) : ''
+    const link = isLink ? storage.innerSymlink(i) : ''
     out.push(new CreateFileEntry(storage.filePath(i), isLink ? 0 : storage.fileSize(i), flags, storage.mtime(i), link))
   }
   return out

@@ -332,7 +332,7 @@ export class MerkleTree {
     const subtree = this.#subtree(hashes, leafs, uncles.length / HASH_SIZE)
     const layers = merkleNumLayers(leafs)
     const subtreeRootIndex = ((start + 1) >>> layers) - 1
-    if (count < 1 || subtreeRootIndex < 0 || start + leafs > this.size()) return null
+    if (count < 1 || ((start + 1) & (leafs - 1)) !== 0 || start + leafs > this.size()) return null
     this.#allocateFull()
     if (!merkleValidateAndInsertProofs(this.#tree, subtreeRootIndex, merkleNode(subtree, 0), uncles)) {
       this.#optimizePieceLayer()

@@ -1,0 +1,148 @@
+/** Writes `AddTorrentParams` as resume data, in the format of libtorrent 2.1. */
+
+import { bdecode } from '../bencode/bdecode.ts'
+import { bencode } from '../bencode/bencode.ts'
+import { type BencodeInput, type Entry, Preformatted } from '../bencode/entry.ts'
+import type { Bitfield } from '../core/bitfield.ts'
+import { concatBytes } from '../core/bytes.ts'
+import { type Endpoint, endpointToCompact, isV6 } from '../core/endpoint.ts'
+import { StorageMode, TorrentFlags } from '../core/enums.ts'
+import type { AddTorrentParams } from './add-torrent-params.ts'
+import { ANY_SIZE, exactEntry } from './exact-entry.ts'
+
+/** The version of libtorrent whose format this is. */
+const LIBTORRENT_VERSION = '2.1.0.0'
+const MAX_TIER = 1024
+
+/** Flags that are kept, by key. @internal */
+export const FLAG_KEYS: readonly (readonly [key: string, flag: number])[] = [
+  ['seed_mode', TorrentFlags.seedMode],
+  ['upload_mode', TorrentFlags.uploadMode],
+  ['share_mode', TorrentFlags.shareMode],
+  ['apply_ip_filter', TorrentFlags.applyIpFilter],
+  ['paused', TorrentFlags.paused],
+  ['auto_managed', TorrentFlags.autoManaged],
+  ['super_seeding', TorrentFlags.superSeeding],
+  ['i2p', TorrentFlags.i2pTorrent],
+  ['sequential_download', TorrentFlags.sequentialDownload],
+  ['stop_when_ready', TorrentFlags.stopWhenReady],
+  ['disable_dht', TorrentFlags.disableDht],
+  ['disable_lsd', TorrentFlags.disableLsd],
+  ['disable_pex', TorrentFlags.disablePex],
+  ['disable_v1_hashes', TorrentFlags.disableV1Hashes],
+]
+
+type Dictionary = { [key: string]: BencodeInput }
+
+/**
+ * Resume data as plain values; strings are `Uint8Array`s, as `bdecode` gives them.
+ *
+ * To store it, {@link writeResumeDataBuf} is cheaper.
+ */
+export function writeResumeData(params: AddTorrentParams): Entry {
+  const out = bdecode(writeResumeDataBuf(params), ANY_SIZE) as { [key: string]: Entry }
+  if (params.ti !== null) out['info'] = exactEntry(params.ti.infoSection())
+  return out
+}
+
+/** Resume data, bencoded: what to write to a file and give to `readResumeData` later. */
+export function writeResumeDataBuf(params: AddTorrentParams): Uint8Array {
+  const out: Dictionary = {
+    'file-format': 'libtorrent resume file',
+    'file-version': 2,
+    'libtorrent-version': LIBTORRENT_VERSION,
+    allocation: params.storageMode === StorageMode.storageModeAllocate ? 'allocate' : 'sparse',
+    total_uploaded: params.totalUploaded,
+    total_downloaded: params.totalDownloaded,
+    active_time: params.activeTime,
+    finished_time: params.finishedTime,
+    seeding_time: params.seedingTime,
+    last_seen_complete: params.lastSeenComplete,
+    last_download: params.lastDownload,
+    last_upload: params.lastUpload,
+    num_complete: params.numComplete,
+    num_incomplete: params.numIncomplete,
+    num_downloaded: params.numDownloaded,
+    added_time: params.addedTime,
+    completed_time: params.completedTime,
+    save_path: params.savePath,
+    part_file_dir: params.partFileDir,
+    root_certificate: params.rootCertificate,
+    'info-hash': params.infoHashes.v1.view(),
+    'info-hash2': params.infoHashes.v2.view(),
+    trackers: trackerTiers(params.trackers, params.trackerTiers),
+    // also when empty: the web seeds of the torrent may have been removed
+    'url-list': params.urlSeeds,
+    upload_rate_limit: params.uploadLimit,
+    download_rate_limit: params.downloadLimit,
+    max_connections: params.maxConnections,
+    max_uploads: params.maxUploads,
+  }
+  for (const [key, flag] of FLAG_KEYS) out[key] = (params.flags & flag) === 0 ? 0 : 1
+  if (params.name !== '') out['name'] = params.name
+  if (params.ti !== null) out['info'] = new Preformatted(params.ti.infoSection())
+  if (params.comment !== '') out['comment'] = params.comment
+  if (params.creationDate !== 0) out['creation date'] = params.creationDate
+  if (params.createdBy !== '') out['created by'] = params.createdBy
+  addPieces(out, params)
+  addFiles(out, params)
+  addPeers(out, params.peers, 'peers')
+  addPeers(out, params.bannedPeers, 'banned_peers')
+  return bencode(out)
+}
+
+/**
+ * Trackers grouped by tier.
+ *
+ * Deviation: libtorrent writes an empty string for a tier without trackers, which it then does not count when it reads
+ * it; an empty list keeps the numbers of the tiers after it.
+ *
+ * @internal
+ */
+export function trackerTiers(trackers: readonly string[], tiers: readonly number[]): string[][] {
+  const out: string[][] = []
+  let tier = 0
+  for (let i = 0; i < trackers.length; i++) {
+    if (i < tiers.length) tier = Math.min(Math.max(tiers[i]!, 0), MAX_TIER)
+    while (out.length <= tier) out.push([])
+    out[tier]!.push(trackers[i]!)
+  }
+  return out
+}
+
+function addPieces(out: Dictionary, params: AddTorrentParams): void {
+  if (!params.haveBits.empty()) out['pieces'] = params.haveBits.data()
+  if (!params.verifiedBits.noneSet()) out['verified'] = params.verifiedBits.data()
+  if (params.piecePriorities.length > 0) out['piece_priority'] = Uint8Array.from(params.piecePriorities)
+  if (params.unfinishedBits.size > 0) {
+    const unfinished = [...params.unfinishedBits].sort((a, b) => a[0] - b[0])
+    out['unfinished'] = unfinished.map(([piece, blocks]) => ({ piece, bitmask: blocks.data() }))
+  }
+  if (params.merkleTrees.length > 0) {
+    out['trees'] = params.merkleTrees.map((hashes, i) => {
+      const tree: Dictionary = { hashes }
+      addBits(tree, 'verified', params.verifiedLeafHashes[i])
+      addBits(tree, 'mask', params.merkleTreeMask[i])
+      return tree
+    })
+  }
+}
+
+function addBits(out: Dictionary, key: string, bits: Bitfield | undefined): void {
+  if (bits !== undefined && !bits.empty()) out[key] = bits.data()
+}
+
+function addFiles(out: Dictionary, params: AddTorrentParams): void {
+  if (params.filePriorities.length > 0) out['file_priority'] = params.filePriorities
+  const renamed = Object.entries(params.renamedFiles)
+  if (renamed.length === 0) return
+  const names: string[] = new Array(Math.max(...renamed.map(([index]) => Number(index))) + 1).fill('')
+  for (const [index, name] of renamed) names[Number(index)] = name
+  out['mapped_files'] = names
+}
+
+function addPeers(out: Dictionary, peers: readonly Endpoint[], key: string): void {
+  if (peers.length === 0) return
+  out[key] = concatBytes(peers.filter(peer => !isV6(peer[0])).map(endpointToCompact))
+  out[`${key}6`] = concatBytes(peers.filter(peer => isV6(peer[0])).map(endpointToCompact))
+}
