@@ -5,13 +5,13 @@
  * `popAlerts()`, or listens, or both; it is called between turns, never inside one.
  */
 
+import type { Clock } from '../core/runtime.ts'
 import type { Alert, AlertStatics } from './alert.ts'
 import { AlertsDroppedAlert } from './session-alerts.ts'
 
-/** What the queue needs of the world. */
+/** What the queue needs of the world; a `Runtime` has it. */
 export interface AlertQueuePort {
-  /** Seconds since 1970, with fractions. */
-  posixSeconds(): number
+  readonly clock: Pick<Clock, 'now' | 'posixSeconds'>
   /** Runs `fn` after the present turn. */
   defer(fn: () => void): void
 }
@@ -24,6 +24,8 @@ const DROPPED_BITS = 128
 
 export class AlertQueue {
   readonly #port: AlertQueuePort
+  /** From the steady clock to the system time. */
+  #clockOffset = 0
   #mask: number
   #limit: number
   #queue: Alert[] = []
@@ -56,7 +58,7 @@ export class AlertQueue {
   /** Queues an alert. It belongs to the program from now on. */
   post(alert: Alert): void {
     const type = alert.constructor as unknown as AlertStatics
-    alert.stamp(this.#port.posixSeconds())
+    alert.stamp(this.#time())
     const listening = this.#listeners.length > 0
     if (listening) {
       this.#fresh.push(alert)
@@ -83,7 +85,7 @@ export class AlertQueue {
     this.#queue = []
     if (this.#dropped !== null) {
       const dropped = new AlertsDroppedAlert(this.#dropped)
-      dropped.stamp(this.#port.posixSeconds())
+      dropped.stamp(this.#time())
       this.#dropped = null
       alerts.push(dropped)
     }
@@ -157,6 +159,16 @@ export class AlertQueue {
     return () => {
       this.#listeners = this.#listeners.filter(other => other !== listener)
     }
+  }
+
+  /** Milliseconds since 1970. The system time comes in whole seconds; the steady clock tells alerts within one apart. */
+  #time(): number {
+    const { clock } = this.#port
+    const second = clock.posixSeconds() * 1000
+    const now = clock.now()
+    const estimate = now + this.#clockOffset
+    if (estimate < second || estimate >= second + 1000) this.#clockOffset = second - now
+    return now + this.#clockOffset
   }
 
   #scheduleFlush(): void {

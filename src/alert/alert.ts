@@ -59,7 +59,7 @@ export abstract class Alert {
 
   /** When it was posted. */
   timestamp(): Date {
-    return new Date(this.#postedAt * 1000)
+    return new Date(this.#postedAt)
   }
 
   /** libtorrent's number for the type: `PieceFinishedAlert.alertType`. */
@@ -78,15 +78,17 @@ export abstract class Alert {
   }
 
   /** What happened, in words. Built at each call. */
-  abstract message(): string
+  message(): string {
+    return ''
+  }
 
   toString(): string {
     return this.message()
   }
 
-  /** @param posixSeconds when it is posted @internal */
-  stamp(posixSeconds: number): void {
-    this.#postedAt = posixSeconds
+  /** @param time when it is posted, in milliseconds since 1970 @internal */
+  stamp(time: number): void {
+    this.#postedAt = time
   }
 }
 

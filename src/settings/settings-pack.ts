@@ -104,5 +104,6 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'number') return `the number ${value}`
   if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`
-  return typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`
+  if (typeof value === 'object') return 'an object'
+  return value === undefined ? 'undefined' : `a ${typeof value}`
 }
