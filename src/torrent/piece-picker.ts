@@ -479,6 +479,19 @@ export class PiecePicker {
     return this.#chooser.pick(pieces, numBlocks, preferContiguous, peer, options, out, suggested, numPeers)
   }
 
+  /** Appends up to `count` open blocks of one piece, whoever has it: for pieces with a deadline. */
+  addBlocks(piece: PieceIndex, count: number, out: BlockId[]): void {
+    if (this.map.flushed(piece)) return
+    const dp = this.downloads.find(piece)
+    if (dp?.locked) return
+    const blocks = this.payloadBlocks(piece)
+    for (let b = 0; b < blocks && count > 0; b++) {
+      if (dp !== undefined && this.downloads.state(dp, b) !== BlockState.none) continue
+      out.push(this.blockId(piece, b))
+      count--
+    }
+  }
+
   // ---- blocks
 
   isRequested(piece: PieceIndex, block: BlockIndex): boolean {
