@@ -3,7 +3,17 @@
  * `new TorrentInfo(path)`, `listFiles`. Never called inside an engine turn.
  */
 
-import { lstatSync, opendirSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 
 /** What `listFiles` needs to know about a path. */
 export interface FileStatus {
@@ -69,4 +79,32 @@ export function workingDirectory(): string {
 /** Seconds since 1970, for the creation date of a torrent. */
 export function wallClockSeconds(): number {
   return Math.floor(Date.now() / 1000)
+}
+
+/**
+ * The content of a file.
+ *
+ * @returns `null` if it is longer than `limit` bytes, or the error of the operating system as Node throws it
+ */
+export function readWholeFile(path: string, limit: number): Uint8Array | null | NodeJS.ErrnoException {
+  try {
+    const fd = openSync(path, 'r')
+    try {
+      const size = fstatSync(fd).size
+      if (size > limit) return null
+      const content = new Uint8Array(size)
+      let at = 0
+      while (at < size) {
+        const count = readSync(fd, content, at, size - at, at)
+        // it was cut while being read
+        if (count === 0) break
+        at += count
+      }
+      return content.subarray(0, at)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    return error as NodeJS.ErrnoException
+  }
 }

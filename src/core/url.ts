@@ -80,3 +80,23 @@ export function isI2pUrl(url: string): boolean {
   const parts = parseUrl(url)
   return typeof parts === 'object' && parts.host.endsWith('.i2p')
 }
+
+/** Bytes of a URL that need no escape; those of reserved meaning are left to whoever wrote it. */
+const URL_PLAIN = /^[%+;?:@=&,$/\-_!.~*()A-Za-z0-9]*$/
+const PATH_PLAIN = /[^/\-_!.~*()A-Za-z0-9]/gu
+
+/** Escapes the path of a URL if it has characters that must be; a URL that is none is returned as it is. */
+export function escapeUrlPath(url: string): string {
+  const parts = parseUrl(url)
+  if (typeof parts !== 'object' || URL_PLAIN.test(parts.path)) return url
+  const host = parts.host.includes(':') ? `[${parts.host}]` : parts.host
+  const auth = parts.auth === '' ? '' : `${parts.auth}@`
+  const port = parts.port === -1 ? '' : `:${parts.port}`
+  return `${parts.protocol}://${auth}${host}${port}${parts.path.replace(PATH_PLAIN, escapeCharacter)}`
+}
+
+function escapeCharacter(character: string): string {
+  let out = ''
+  for (const b of new TextEncoder().encode(character)) out += `%${b.toString(16).padStart(2, '0')}`
+  return out
+}
