@@ -16,8 +16,6 @@ import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
 import type { MoveFlags, StorageMode } from '../core/enums.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
-import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
-import type { FileStorage } from '../metainfo/file-storage.ts'
 import type { Slot, SlotPool } from './slab.ts'
 
 /** Why a job failed, and on which file. */
@@ -28,6 +26,33 @@ export interface DiskError {
   readonly file: FileIndex
 }
 
+/** What a storage needs to know about a torrent's files: `FileStorage` is one. Must not change while in use. */
+export interface FileLayout {
+  numFiles(): number
+  numPieces(): number
+  pieceLength(): number
+  totalSize(): number
+  fileSize(index: FileIndex): number
+  /** Offset of the file's first byte in the torrent. */
+  fileOffset(index: FileIndex): number
+  /** `FileFlags` bits. */
+  fileFlags(index: FileIndex): number
+  /** Relative to the save path, with the torrent's name in front. */
+  filePath(index: FileIndex): string
+  /** Target of a symbolic link, relative to the torrent's root; empty if the file is none. */
+  symlink(index: FileIndex): string
+  /** The file that holds the byte; never an empty one. @param offset 0 to `totalSize() - 1` */
+  fileIndexAtOffset(offset: number): FileIndex
+}
+
+/** What `checkFiles` needs to know of resume data: `AddTorrentParams` has it. */
+export interface ResumeFacts {
+  /** `TorrentFlags` bits. */
+  readonly flags: number
+  /** Pieces that were whole when the resume data was made; of no bits if nothing is known. */
+  readonly haveBits: Bitfield
+}
+
 /** A storage of one disk back-end: what `addStorage` gave. Opaque. */
 export interface StorageHandle {
   readonly id: number
@@ -35,7 +60,7 @@ export interface StorageHandle {
 
 export interface StorageOptions {
   /** Sizes, offsets, pad files and attributes. */
-  readonly files: FileStorage
+  readonly files: FileLayout
   /** New names by file index; relative to the save path, or absolute. */
   readonly renamed: ReadonlyMap<FileIndex, string>
   readonly savePath: string
@@ -106,6 +131,8 @@ export interface CheckResult {
   readonly status: CheckStatus
   /** Also set with `needFullCheck`: what did not fit (`mismatchingFileSize` ...). */
   readonly error: DiskError | null
+  /** First file that is longer than it should be, -1 if there is none: worth an `oversized_file_alert`. */
+  readonly oversizedFile: FileIndex
 }
 
 export interface ReadFlags {
@@ -197,7 +224,10 @@ export interface DiskIo {
     done: (result: ReadResult) => void,
   ): void
 
-  /** Hashes `count` pieces from `first` as they are on disk. @param cancelled polled between pieces */
+  /**
+   * Hashes `count` pieces from `first` as they are on disk. Several jobs of 4 to 16 MiB each in flight keep
+   * all workers busy. A missing or short file ends the job with what it has so far: see `HashResult`.
+   */
   hashPieces(
     storage: StorageHandle,
     first: PieceIndex,
@@ -209,12 +239,12 @@ export interface DiskIo {
   /**
    * Compares the files on disk with resume data, makes hard links, and creates empty files and links.
    *
-   * @param resume the torrent's parameters: `havePieces`, `unfinishedPieces`, flags `noVerifyFiles`, `seedMode`
+   * @param resume the torrent's parameters: have bits, flags `noVerifyFiles`, `seedMode`
    * @param links per file index the absolute path of a file with the same content, empty for none
    */
   checkFiles(
     storage: StorageHandle,
-    resume: AddTorrentParams | null,
+    resume: ResumeFacts | null,
     links: readonly string[],
     done: (result: CheckResult) => void,
   ): void
