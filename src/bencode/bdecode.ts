@@ -62,7 +62,7 @@ export function bdecodeNode(buffer: Uint8Array, limits?: BdecodeLimits): Bdecode
 
 /** As {@link bdecodeNode}, reporting failure by value: for input from the network. */
 export function tryBdecode(buffer: Uint8Array, limits?: BdecodeLimits): BdecodeResult {
-  return new Parser(buffer, limits?.depth ?? DEPTH, limits?.tokens ?? TOKENS).run()
+  return new Parser(plain(buffer), limits?.depth ?? DEPTH, limits?.tokens ?? TOKENS).run()
 }
 
 /**
@@ -74,8 +74,14 @@ export function tryBdecode(buffer: Uint8Array, limits?: BdecodeLimits): BdecodeR
  * @throws BdecodeError
  */
 export function bdecode(buffer: Uint8Array, limits?: BdecodeLimits): Entry {
-  const table = bdecodeNode(buffer.slice(), limits).table()!
+  const table = bdecodeNode(new Uint8Array(buffer), limits).table()!
   return new PlainBuilder(table).value()
+}
+
+/** A `Buffer` as what it also is: its `slice` and `subarray` would differ from those of a `Uint8Array`. */
+function plain(buffer: Uint8Array): Uint8Array {
+  if (buffer.constructor === Uint8Array) return buffer
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
 
 /** Parser state of one buffer. */

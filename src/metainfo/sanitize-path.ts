@@ -57,11 +57,11 @@ function decodeAt(b: Uint8Array, at: number, end: number): number {
 }
 
 /**
- * Characters that are dropped: separators, and those of Unicode that are invisible or change the direction of
+ * Characters that are dropped: NUL, separators, and those of Unicode that are invisible or change the direction of
  * writing, with which a name can be made to look like another one.
  */
 function isDropped(c: number): boolean {
-  if (c < 128) return c === 0x2f || c === 0x5c
+  if (c < 128) return c === 0 || c === 0x2f || c === 0x5c
   return (
     c === 0x061c ||
     (c >= 0x200b && c <= 0x200f) ||
