@@ -10,7 +10,7 @@ import { PieceHasher, v2LeafCount } from '../metainfo/piece-hash.ts'
  *
  * Small enough to stay in the cache of a core between the read and the hash (`bench/create.js`).
  */
-const READ_SIZE = 512 * 1024
+const READ_SIZE = 1024 * 1024
 
 /** What to hash, in a form that can be sent to workers; the arrays are shared between them. */
 export interface HashPlan {
