@@ -3,7 +3,7 @@
 import { concatBytes, textToBytes } from '../core/bytes.ts'
 import { isLoopback, isUnspecified } from '../core/endpoint.ts'
 import { ProxyType, TrackerEvent } from '../core/enums.ts'
-import { ErrorCode, httpCategory, libtorrentError } from '../core/error-code.ts'
+import { ErrorCode, errnoError, httpCategory, libtorrentError } from '../core/error-code.ts'
 import { HTTP_ERRORS, LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { HttpHead, HttpRequest, HttpRequestOptions, HttpSink, ProxyOptions } from '../core/runtime.ts'
@@ -109,7 +109,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
     if (this.#over) return
     this.#bodySize += chunk.length
     if (this.#bodySize > this.#maxBody()) {
-      this.#fail(libtorrentError(LibtorrentErrors.httpParseError), Operation.sockRead)
+      this.#fail(errnoError('EFBIG'), Operation.sockRead)
       return
     }
     this.#body.push(chunk.slice())
