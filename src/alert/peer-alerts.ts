@@ -200,7 +200,7 @@ export class RequestDroppedAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex
@@ -220,7 +220,7 @@ export class BlockTimeoutAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex
@@ -240,7 +240,7 @@ export class BlockFinishedAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex
@@ -260,7 +260,7 @@ export class BlockDownloadingAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex
@@ -280,7 +280,7 @@ export class UnwantedBlockAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex
@@ -300,7 +300,7 @@ export class BlockUploadedAlert extends PeerAlert {
   /** Block in the piece, of 16 KiB. */
   readonly blockIndex: number
 
-  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, pieceIndex: number, blockIndex: number) {
+  constructor(torrent: AlertTorrent, ep: Endpoint, pid: Sha1Hash, blockIndex: number, pieceIndex: number) {
     super(torrent, ep, pid)
     this.pieceIndex = pieceIndex
     this.blockIndex = blockIndex

@@ -152,22 +152,22 @@ const cases: readonly (readonly [Alert, string])[] = [
     new peer.InvalidRequestAlert(t, ep, pid, new PeerRequest(1, 2, 3), true, true, false),
     'abcdef peer 10.0.0.1:6881 peer sent an invalid piece request (piece: 1 start: 2 len: 3)',
   ],
-  [new peer.RequestDroppedAlert(t, ep, pid, 7, 4), 'abcdef peer 10.0.0.1:6881 peer dropped block ( piece: 7 block: 4)'],
+  [new peer.RequestDroppedAlert(t, ep, pid, 4, 7), 'abcdef peer 10.0.0.1:6881 peer dropped block ( piece: 7 block: 4)'],
   [
-    new peer.BlockTimeoutAlert(t, ep, pid, 7, 4),
+    new peer.BlockTimeoutAlert(t, ep, pid, 4, 7),
     'abcdef peer 10.0.0.1:6881 peer timed out request ( piece: 7 block: 4)',
   ],
   [
-    new peer.BlockFinishedAlert(t, ep, pid, 7, 4),
+    new peer.BlockFinishedAlert(t, ep, pid, 4, 7),
     'abcdef peer 10.0.0.1:6881 block finished downloading (piece: 7 block: 4)',
   ],
-  [new peer.BlockDownloadingAlert(t, ep, pid, 7, 4), 'abcdef peer 10.0.0.1:6881 requested block (piece: 7 block: 4)'],
+  [new peer.BlockDownloadingAlert(t, ep, pid, 4, 7), 'abcdef peer 10.0.0.1:6881 requested block (piece: 7 block: 4)'],
   [
-    new peer.UnwantedBlockAlert(t, ep, pid, 7, 4),
+    new peer.UnwantedBlockAlert(t, ep, pid, 4, 7),
     'abcdef peer 10.0.0.1:6881 received block not in download queue (piece: 7 block: 4)',
   ],
   [
-    new peer.BlockUploadedAlert(t, ep, pid, 7, 4),
+    new peer.BlockUploadedAlert(t, ep, pid, 4, 7),
     'abcdef peer 10.0.0.1:6881 block uploaded to a peer (piece: 7 block: 4)',
   ],
   [
