@@ -87,7 +87,8 @@ export class BlockChooser {
   #bits: Uint8Array | null = null
   #out: BlockId[] = []
   readonly #backup: BlockId[] = []
-  readonly #ignored: PieceIndex[] = []
+  /** Pieces dealt with: not to be looked at again in this pick. */
+  readonly #ignored = new Set<PieceIndex>()
   #left = 0
   #contiguous = 0
   #peer: PeerRef = NO_PEER
@@ -116,7 +117,7 @@ export class BlockChooser {
     this.#bits = pieces === 'all' ? null : pieces.data()
     this.#out = out
     this.#backup.length = 0
-    this.#ignored.length = 0
+    this.#ignored.clear()
     this.#left = numBlocks
     this.#contiguous = preferContiguous
     this.#peer = peer
@@ -168,7 +169,7 @@ export class BlockChooser {
       if (piece >= map.numPieces || !this.#isFree(piece)) continue
       flags |= PickerFlags.suggestedPieces
       this.#addBlocks(piece)
-      this.#ignored.push(piece)
+      this.#ignored.add(piece)
       if (this.#left <= 0) return flags
     }
     if (this.#options & PickOption.sequential) {
@@ -214,12 +215,13 @@ export class BlockChooser {
     return flags
   }
 
-  /** Pieces of top priority in order of rank, then the others in order of index. */
+  /** Pieces of top priority in order of rank, then all in order of index. */
   #pickSequential(): PickerFlags {
     const { map, cursor, reverseCursor } = this.#source
     let flags: PickerFlags = 0
     map.freshen()
-    // The order starts with the lowest rank, not with the highest priority: stop at the first other one, as libtorrent.
+    // Those at the head of the order. A common piece of top priority may rank behind a rare one of another: it is taken
+    // in its turn. Deviation: libtorrent then never takes it.
     for (let i = 0; i < map.orderSize; i++) {
       const piece = map.order[i]!
       if (map.priority[piece] !== TOP_PRIORITY) break
@@ -227,6 +229,7 @@ export class BlockChooser {
       if (!this.#isFree(piece)) continue
       flags |= PickerFlags.prioSequentialPieces
       this.#addBlocks(piece)
+      this.#ignored.add(piece)
       if (this.#left <= 0) return flags
     }
     const backwards = (this.#options & PickOption.reverse) !== 0
@@ -234,7 +237,7 @@ export class BlockChooser {
     const end = backwards ? cursor - 1 : reverseCursor
     for (let piece = backwards ? reverseCursor - 1 : cursor; backwards ? piece > end : piece < end; piece += step) {
       this.#loops.sequential++
-      if (!this.#isFree(piece) || map.priority[piece] === TOP_PRIORITY) continue
+      if (!this.#isFree(piece)) continue
       flags |= backwards ? PickerFlags.reverseSequential : PickerFlags.sequentialPieces
       this.#addBlocks(piece)
       if (this.#left <= 0) break
@@ -279,6 +282,7 @@ export class BlockChooser {
         if (!this.#isFree(piece) || this.#alreadyInSequence(piece)) continue
         flags |= PickerFlags.extentAffinity
         this.#addBlocks(piece)
+        this.#ignored.add(piece)
         if (this.#left <= 0) {
           haveAll = false
           break
@@ -353,7 +357,7 @@ export class BlockChooser {
       this.#loops.randStart++
       const piece = (start + walked) % count
       walked++
-      if (!this.#isFree(piece) || this.#ignored.includes(piece)) continue
+      if (!this.#isFree(piece) || this.#ignored.has(piece)) continue
       flags |= PickerFlags.randomPieces
       this.#loops.rand++
       this.#addBlocks(piece)
@@ -390,7 +394,7 @@ export class BlockChooser {
 
   #addBlocks(piece: PieceIndex): void {
     const { map, downloads } = this.#source
-    if (this.#ignored.length > 0 && this.#ignored.includes(piece)) return
+    if (this.#ignored.size > 0 && this.#ignored.has(piece)) return
     const queue = map.queue(piece)
     if (queue === PieceState.downloading) {
       if ((this.#options & PickOption.prioritizePartials) === 0) this.#addFromPartial(downloads.find(piece)!)
@@ -420,12 +424,12 @@ export class BlockChooser {
 
     let contiguous = this.#contiguous
     for (let k = start; k < end; k++) {
-      if (this.#ignored.includes(k)) {
+      if (this.#ignored.has(k)) {
         contiguous--
         if (contiguous <= 0 && this.#left <= 0) break
         continue
       }
-      this.#ignored.push(k)
+      this.#ignored.add(k)
       const blocks = this.#source.payloadBlocks(k)
       for (let b = 0; b < blocks; b++) {
         this.#push(k, b)

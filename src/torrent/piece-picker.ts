@@ -268,9 +268,13 @@ export class PiecePicker {
     return this.#numHave
   }
 
-  /** Pieces wanted and not had. */
+  /**
+   * Pieces wanted and not had.
+   *
+   * Deviation: libtorrent adds the pieces had and filtered, which are not missing.
+   */
   numWantLeft(): number {
-    return this.numPieces - this.#numHave - this.#numFiltered + this.#numHaveFiltered
+    return this.numPieces - this.#numHave - this.#numFiltered
   }
 
   /** Every wanted piece is had. */
