@@ -8,7 +8,6 @@ const AccessFlags = Object.freeze({
   /** Addresses in this range are neither connected to nor accepted. */
   blocked: 1,
 } as const)
-type AccessFlags = (typeof AccessFlags)[keyof typeof AccessFlags]
 
 const MAX_V4 = 0xffffffff
 const MAX_V6 = (1n << 128n) - 1n

@@ -6,7 +6,6 @@ const AccessFlags = Object.freeze({
   /** Ports in this range are not connected to. */
   blocked: 1,
 } as const)
-type AccessFlags = (typeof AccessFlags)[keyof typeof AccessFlags]
 
 const MAX_PORT = 65535
 
