@@ -1,10 +1,13 @@
 // What the inventory does not say about a setting: what a change of it touches, what it means, and
 // whether it has its effect here yet. generate-tables.mjs and generate-docs.mjs read it.
+import { readFileSync } from 'node:fs'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 /** This client's own names, instead of libtorrent's. */
 export const IDENTITY = {
-  user_agent: 'libtorrent-ts/0.1.0',
-  peer_fingerprint: '-LS0100-',
+  user_agent: `libtorrent-ts/${version}`,
+  peer_fingerprint: `-LS${version.split('.').join('')}0-`,
 }
 
 /** Setting -> tags of what has to be brought up to date when its value changes. */
