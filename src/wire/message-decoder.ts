@@ -35,7 +35,8 @@ const SMALL_CARRY = 64
 
 export class MessageDecoder {
   readonly #sink: WireSink
-  readonly #limits: WireLimits
+  readonly #maxMessageLength: number
+  #maxBlockLength: number
   #stopped = false
   #error: ErrorCode | null = null
   #numPieces = -1
@@ -61,7 +62,8 @@ export class MessageDecoder {
 
   constructor(sink: WireSink, limits: WireLimits = DEFAULT_WIRE_LIMITS) {
     this.#sink = sink
-    this.#limits = limits
+    this.#maxMessageLength = limits.maxMessageLength
+    this.#maxBlockLength = limits.maxBlockLength
   }
 
   /** True once the peer broke the protocol or `stop` was called; `push` then does nothing. */
@@ -97,6 +99,11 @@ export class MessageDecoder {
   /** How many pieces the torrent has, which the `bitfield` message must fit; -1 while that is not known. */
   setNumPieces(count: number): void {
     this.#numPieces = count
+  }
+
+  /** Longest payload of a `piece` message, once the piece size is known. A longer one is `packet_too_large`. */
+  setMaxBlockLength(length: number): void {
+    this.#maxBlockLength = length
   }
 
   /** Whether both sides have announced the fast extension. Its messages are errors else (libtorrent's). @see BEP 6 */
@@ -158,7 +165,7 @@ export class MessageDecoder {
       return at + PIECE_HEADER_SIZE
     }
     // Variable length messages have more than one step before they are whole; they take the gathering path if cut.
-    if (length > available || length > this.#limits.maxMessageLength) return this.#gather(chunk, at, end)
+    if (length > available || length > this.#maxMessageLength) return this.#gather(chunk, at, end)
     if (!this.#admit(id, length)) return end
     const next = at + 4 + length
     if (FIXED_LENGTH[id]! < 0 && !this.#admitPayload(id, chunk, at + 4, length)) return next
@@ -187,7 +194,7 @@ export class MessageDecoder {
       if (length === 0) {
         this.#reset()
         this.#sink.onKeepAlive()
-      } else if (length > this.#limits.maxMessageLength) this.#failWith(LibtorrentErrors.packetTooLarge)
+      } else if (length > this.#maxMessageLength) this.#failWith(LibtorrentErrors.packetTooLarge)
       else this.#need = HEAD_SIZE
       return
     }
@@ -235,7 +242,7 @@ export class MessageDecoder {
   }
 
   #headError(id: number, length: number): number {
-    if (length > this.#limits.maxMessageLength) return LibtorrentErrors.packetTooLarge
+    if (length > this.#maxMessageLength) return LibtorrentErrors.packetTooLarge
     const needs = NEEDS[id]!
     if (needs === NEEDS_FAST && !this.#fast) return LENGTH_ERROR[id]!
     if (needs === NEEDS_V2 && !this.#v2) return LibtorrentErrors.invalidMessage
@@ -243,7 +250,7 @@ export class MessageDecoder {
     if (fixedLength >= 0) return fixedLength === length ? 0 : LENGTH_ERROR[id]!
     switch (id) {
       case MessageId.piece:
-        return length - 9 > this.#limits.maxBlockLength ? LibtorrentErrors.packetTooLarge : 0
+        return length - 9 > this.#maxBlockLength ? LibtorrentErrors.packetTooLarge : 0
       case MessageId.bitfield:
         return this.#bitfieldFits(length) ? 0 : LibtorrentErrors.invalidBitfieldSize
       case MessageId.extended:

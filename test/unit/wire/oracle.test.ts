@@ -68,6 +68,15 @@ describe('bittorrent-protocol', () => {
     encode.encodePiece(w, 1, 16384, new Uint8Array(100))
     wire.write(w.finish())
     await settle()
+    // It takes requests once it has unchoked us.
+    wire.unchoke()
+    w.clear()
+    encode.encodeRequest(w, 2, 0, 16384)
+    encode.encodeCancel(w, 2, 0, 16384)
+    encode.encodeHaveAll(w)
+    encode.encodeChoke(w)
+    wire.write(w.finish())
+    await settle()
     expect(log).toEqual([
       `handshake ${'11'.repeat(20)} ${'22'.repeat(20)} {"dht":true,"fast":true,"extended":true}`,
       'keep-alive',
@@ -80,6 +89,10 @@ describe('bittorrent-protocol', () => {
       'suggest 4',
       'allowed-fast 5',
       'piece 1 16384 100',
+      'request 2 0 16384',
+      'cancel 2 0 16384',
+      'have-all',
+      'choke',
     ])
     wire.destroy()
   })
@@ -91,6 +104,8 @@ describe('bittorrent-protocol', () => {
     wire.on('timeout', () => {})
     wire.handshake(infoHash, peerId, { dht: true, fast: true })
     wire.write(encodeHandshake(features, infoHash, peerId))
+    // It sends requests once it is unchoked.
+    wire.write(Uint8Array.of(0, 0, 0, 1, 1))
     await settle()
     wire.bitfield(Uint8Array.of(0x80))
     wire.interested()
@@ -104,6 +119,8 @@ describe('bittorrent-protocol', () => {
     wire.allowedFast(8)
     wire.reject(1, 2, 3)
     wire.piece(1, 16384, new Uint8Array(3).fill(9))
+    wire.request(4, 16384, 16384, () => {})
+    wire.cancel(4, 16384, 16384)
     wire.choke()
     await settle()
 
@@ -132,6 +149,8 @@ describe('bittorrent-protocol', () => {
       'reject 1 2 3',
       'piece 1 16384 3',
       'piece end 1 16384 3 090909',
+      'request 4 16384 16384',
+      'cancel 4 16384 16384',
       'choke',
     ])
     wire.destroy()
