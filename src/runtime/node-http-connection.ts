@@ -142,7 +142,6 @@ export class HttpConnection {
     tls.on('error', failed)
     tls.once('secureConnect', () => {
       if (this.#result === null) return
-      tls.off('error', failed)
       this.#tls = null
       this.#succeed(tls)
     })

@@ -1,5 +1,6 @@
 /** One HTTP request with its redirects. `undici` speaks HTTP; where its socket comes from and where its bytes go is decided here. */
 
+import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { Client, type Dispatcher } from 'undici'
 import { ProxyType } from '../core/enums.ts'
@@ -9,6 +10,7 @@ import { Operation } from '../core/operation.ts'
 import type { HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
 import { ContentDecoder } from './node-content-decoder.ts'
 import { endOfFile, genericError, operationOf } from './node-errors.ts'
+import { GatedSocket } from './node-gated-socket.ts'
 import { HttpConnection } from './node-http-connection.ts'
 import { proxyAuthorization } from './node-proxy.ts'
 
@@ -25,11 +27,13 @@ export class HttpTransfer {
   /** Events of an earlier hop that come late are told apart by their client. */
   #client: Client | null = null
   #connection: HttpConnection | null = null
-  #controller: Dispatcher.DispatchController | null = null
+  #gate: GatedSocket | null = null
+  /** Body that was parsed already when `pause` was called, and whether it was the last of it. */
+  #held: Uint8Array[] = []
+  #heldEnd = false
   #decoder: ContentDecoder | null = null
   #encoding = ''
   #receivedBytes = 0
-  #deliveredBytes = 0
   /** The request is on its way: from now on the server is timed. Before, the connection keeps its own time. */
   #answerDue = false
   #timer: NodeJS.Timeout | null = null
@@ -55,7 +59,7 @@ export class HttpTransfer {
 
   pause(): void {
     this.#paused = true
-    this.#controller?.pause()
+    this.#gate?.shut()
     this.#decoder?.pause()
     this.#stopTimer()
   }
@@ -67,7 +71,8 @@ export class HttpTransfer {
       if (this.#done || this.#paused) return
       this.#startTimer()
       this.#decoder?.resume()
-      if (!this.#done && !this.#paused && this.#decoder?.full !== true) this.#controller?.resume()
+      this.#deliverHeld()
+      if (!this.#done && !this.#paused && this.#decoder?.full !== true) this.#gate?.open()
     })
   }
 
@@ -95,7 +100,11 @@ export class HttpTransfer {
           connected: socket => {
             this.#answerDue = true
             this.#startTimer()
-            give(null, socket)
+            const gate = new GatedSocket(socket)
+            if (this.#paused) gate.shut()
+            this.#gate = gate
+            // All that is asked of it is a duplex stream.
+            give(null, gate as unknown as Socket)
           },
           failed: (error, operation) => {
             if (this.#client === client) this.#fail(error, operation)
@@ -136,12 +145,6 @@ export class HttpTransfer {
   /** @internal */
   owns(client: Client): boolean {
     return !this.#done && this.#client === client
-  }
-
-  /** @internal */
-  begun(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#paused) controller.pause()
   }
 
   /** @internal @returns where to go instead of reading this response, or `null` */
@@ -196,28 +199,31 @@ export class HttpTransfer {
     if (chunk.length === 0) return
     if (this.#decoder === null) {
       if (!ContentDecoder.knows(this.#encoding)) {
-        this.#sink.onData(chunk)
+        if (this.#paused || this.#held.length > 0) this.#held.push(chunk)
+        else this.#sink.onData(chunk)
         return
       }
       this.#decoder = new ContentDecoder(this.#encoding, chunk[0]!, this.#options.maxBodyBytes, {
         onData: decoded => this.#decoded(decoded),
         onRoom: () => {
-          if (!this.#paused && !this.#done) this.#controller?.resume()
+          if (!this.#paused && !this.#done) this.#gate?.open()
         },
         onEnd: () => this.#end(),
         onError: error => this.#fail(error, Operation.bittorrent),
       })
+      if (this.#paused) this.#decoder.pause()
     }
     this.#decoder.write(chunk)
-    if (this.#decoder.full) this.#controller?.pause()
+    if (this.#decoder.full) this.#gate?.shut()
   }
 
   /** @internal */
   bodyEnd(): void {
     this.#stopTimer()
     this.#answerDue = false
-    if (this.#decoder === null) this.#end()
-    else this.#decoder.end()
+    if (this.#decoder !== null) this.#decoder.end()
+    else if (this.#paused || this.#held.length > 0) this.#heldEnd = true
+    else this.#end()
   }
 
   /** @internal */
@@ -233,9 +239,13 @@ export class HttpTransfer {
     else this.#fail(errorCodeOf(error), operationOf(error, Operation.sockRead))
   }
 
+  #deliverHeld(): void {
+    while (this.#held.length > 0 && !this.#paused && !this.#done) this.#sink.onData(this.#held.shift()!)
+    if (this.#heldEnd && this.#held.length === 0 && !this.#paused) this.#end()
+  }
+
   #decoded(chunk: Uint8Array): void {
     if (this.#done) return
-    this.#deliveredBytes += chunk.length
     this.#sink.onData(chunk)
   }
 
@@ -254,7 +264,9 @@ export class HttpTransfer {
   #release(): void {
     const client = this.#client
     this.#client = null
-    this.#controller = null
+    this.#gate = null
+    this.#held = []
+    this.#heldEnd = false
     this.#connection?.cancel()
     this.#connection = null
     this.#decoder?.cancel()
@@ -302,9 +314,7 @@ class HopHandler implements Dispatcher.DispatchHandler {
     this.#headers = headers
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#transfer.owns(this.#client)) this.#transfer.begun(controller)
-  }
+  onRequestStart(): void {}
 
   onResponseStart(
     _controller: Dispatcher.DispatchController,

@@ -1,0 +1,212 @@
+/** Servers as they are met in the wild, byte by byte. Node only: the simulator has no bytes here. */
+
+import { createServer, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { gzipSync } from 'node:zlib'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { ErrorCode } from '../../src/core/error-code.ts'
+import { Operation } from '../../src/core/operation.ts'
+import type { HttpHead, HttpRequestOptions } from '../../src/core/runtime.ts'
+import { createNodeRuntime } from '../../src/runtime/node-runtime.ts'
+import { TEST_CERTIFICATE, TEST_KEY } from './http-certificate.ts'
+
+const open: { close(): void }[] = []
+afterEach(() => {
+  for (const server of open.splice(0)) server.close()
+})
+
+/** Starts a server that runs `talk` once a request's head is there. */
+async function serve(talk: (socket: Socket, head: string) => void): Promise<number> {
+  const server = createServer(socket => {
+    socket.on('error', () => socket.destroy())
+    let head = ''
+    socket.on('data', chunk => {
+      const before = head.includes('\r\n\r\n')
+      head += chunk.toString('latin1')
+      if (!before && head.includes('\r\n\r\n')) talk(socket, head)
+    })
+  })
+  open.push(server)
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as { port: number }).port
+}
+
+interface Result {
+  readonly head: HttpHead | null
+  readonly body: string
+  readonly error: ErrorCode | null
+  readonly operation: Operation | null
+}
+
+function get(url: string, options: Partial<HttpRequestOptions> = {}): Promise<Result> {
+  return new Promise(resolve => {
+    let head: HttpHead | null = null
+    let body = ''
+    createNodeRuntime().http.request(
+      { url, timeoutMs: 3000, maxBodyBytes: 1 << 20, maxRedirects: 5, verifyCertificate: true, ...options },
+      {
+        onHead: received => {
+          head = received
+        },
+        onData: chunk => {
+          body += Buffer.from(chunk).toString('latin1')
+        },
+        onEnd: () => resolve({ head, body, error: null, operation: null }),
+        onError: (error, operation) => resolve({ head, body, error, operation }),
+      },
+    )
+  })
+}
+
+async function answerOf(bytes: string | Buffer, options: Partial<HttpRequestOptions> = {}): Promise<Result> {
+  const port = await serve(socket => socket.end(bytes))
+  return get(`http://127.0.0.1:${port}/announce`, options)
+}
+
+describe('answers', () => {
+  test('HTTP/1.0 without a length ends with the connection', async () => {
+    const { head, body, error } = await answerOf('HTTP/1.0 200 OK\r\n\r\nd8:intervali1800ee')
+    expect(error).toBeNull()
+    expect(head!.status).toBe(200)
+    expect(body).toBe('d8:intervali1800ee')
+  })
+
+  test('HTTP/1.1 without a length ends with the connection', async () => {
+    const { body, error } = await answerOf('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nd8:intervali1800ee')
+    expect(error).toBeNull()
+    expect(body).toBe('d8:intervali1800ee')
+  })
+
+  test('chunks are put together', async () => {
+    const { body, error } = await answerOf(
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n',
+    )
+    expect(error).toBeNull()
+    expect(body).toBe('abcdefg')
+  })
+
+  test('a head may come byte by byte', async () => {
+    const bytes = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+    const port = await serve(socket => {
+      let at = 0
+      const next = () => {
+        if (at < bytes.length) socket.write(bytes[at++]!, () => setImmediate(next))
+        else socket.end()
+      }
+      next()
+    })
+    expect((await get(`http://127.0.0.1:${port}/`)).body).toBe('ok')
+  })
+
+  test('an interim answer is not the answer', async () => {
+    const { head, body } = await answerOf(
+      'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nok',
+    )
+    expect([head!.status, head!.statusText, body]).toEqual([200, 'Fine', 'ok'])
+  })
+
+  test('a compressed body that ends with the connection is unpacked', async () => {
+    const packed = gzipSync('unpacked')
+    const { body, error } = await answerOf(
+      Buffer.concat([Buffer.from('HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n'), packed]),
+    )
+    expect(error).toBeNull()
+    expect(body).toBe('unpacked')
+  })
+
+  test('a compressed body that is cut is an error', async () => {
+    const packed = gzipSync('unpacked'.repeat(100))
+    const { error } = await answerOf(
+      Buffer.concat([Buffer.from('HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n'), packed.subarray(0, -12)]),
+    )
+    expect(error!.message()).toBe('available inflate data did not terminate')
+  })
+
+  test('repeated headers are joined', async () => {
+    const { head } = await answerOf('HTTP/1.1 200 OK\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n')
+    expect(head!.headers['x-a']).toBe('1, 2')
+  })
+})
+
+describe('garbage', () => {
+  test.each([
+    ['an empty answer', '', 'End of file'],
+    ['a cut head', 'HTTP/1.1 200 OK\r\nContent-Le', 'End of file'],
+    ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n', 'Invalid HTTP header'],
+    ['a status that is no number', 'HTTP/1.1 abc OK\r\n\r\n', 'Invalid HTTP header'],
+    ['a length that is no number', 'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nbody', 'Invalid HTTP header'],
+    ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nbody', 'Invalid HTTP header'],
+    [
+      'a chunk size that is no number',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      'Invalid HTTP header',
+    ],
+    ['a header without a colon', 'HTTP/1.1 200 OK\r\nnonsense\r\n\r\n', 'Invalid HTTP header'],
+    ['a head without end', `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(200_000)}`, 'File too large'],
+  ])('%s is an error', async (_name, bytes, message) => {
+    const { error, operation } = await answerOf(bytes)
+    expect(error?.message()).toBe(message)
+    expect(operation).toBe(Operation.sockRead)
+  })
+
+  test('a body that drips is timed from one piece to the next', async () => {
+    const port = await serve(socket => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab')
+    })
+    const { body, error } = await get(`http://127.0.0.1:${port}/`, { timeoutMs: 150 })
+    expect(body).toBe('ab')
+    expect(error!.message()).toBe('timed out')
+  })
+
+  test('a body that never ends stops at the limit', async () => {
+    const port = await serve(socket => {
+      const more = () => {
+        if (!socket.destroyed) socket.write(Buffer.alloc(50_000), more)
+      }
+      socket.write('HTTP/1.1 200 OK\r\n\r\n', more)
+    })
+    const { body, error } = await get(`http://127.0.0.1:${port}/`, { maxBodyBytes: 300_000 })
+    expect(error!.message()).toBe('File too large')
+    expect(body.length).toBeLessThanOrEqual(300_000)
+  })
+})
+
+describe('https', () => {
+  async function serveTls(): Promise<number> {
+    const server = createTlsServer({ key: TEST_KEY, cert: TEST_CERTIFICATE }, socket => {
+      socket.on('error', () => socket.destroy())
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret'))
+    })
+    server.on('tlsClientError', () => {})
+    open.push(server)
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    return (server.address() as { port: number }).port
+  }
+
+  test('an untrusted certificate is refused, unless it need not be valid', async () => {
+    const port = await serveTls()
+    const strict = await get(`https://localhost:${port}/`, { family: 4 })
+    expect(strict.error!.category().name()).toBe('asio.ssl')
+    expect(strict.operation).toBe(Operation.sslHandshake)
+    const lax = await get(`https://localhost:${port}/`, { family: 4, verifyCertificate: false })
+    expect(lax.error).toBeNull()
+    expect(lax.body).toBe('secret')
+    expect(lax.head!.remoteAddress).toBe('127.0.0.1')
+    const numeric = await get(`https://127.0.0.1:${port}/`, { verifyCertificate: false })
+    expect(numeric.body).toBe('secret')
+  })
+
+  test('a server that speaks no TLS fails in the handshake', async () => {
+    const port = await serve(() => {})
+    const plain = createServer(socket => {
+      socket.on('error', () => socket.destroy())
+      socket.end('HTTP/1.1 400 Bad\r\n\r\n')
+    })
+    open.push(plain)
+    await new Promise<void>(resolve => plain.listen(0, '127.0.0.1', resolve))
+    const wrong = await get(`https://127.0.0.1:${(plain.address() as { port: number }).port}/`)
+    expect(wrong.operation).toBe(Operation.sslHandshake)
+    const silent = await get(`https://127.0.0.1:${port}/`, { timeoutMs: 150 })
+    expect(silent.error!.message()).toBe('timed out')
+  })
+})
