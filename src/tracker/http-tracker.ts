@@ -1,10 +1,10 @@
 /** One announce or scrape over HTTP: what the HTTP client is told to do and to refuse, and what becomes of its answer. */
 
-import { concatBytes, textToBytes } from '../core/bytes.ts'
+import { concatBytes } from '../core/bytes.ts'
 import { isLoopback, isUnspecified } from '../core/endpoint.ts'
 import { ProxyType, TrackerEvent } from '../core/enums.ts'
-import { ErrorCode, errnoError, httpCategory, libtorrentError } from '../core/error-code.ts'
-import { HTTP_ERRORS, LibtorrentErrors } from '../core/error-table.ts'
+import { ErrorCode, errnoError, genericCategory, httpCategory, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { HttpHead, HttpRequest, HttpRequestOptions, HttpSink, ProxyOptions } from '../core/runtime.ts'
 import type { TrackerRequest, TrackerRequester } from './announce-request.ts'
@@ -72,15 +72,15 @@ export class HttpTracker implements TrackerJob, HttpSink {
       return
     }
     const parts = parseUrl(url)
-    const error = isError(parts) ? parts : URL.canParse(url) ? null : libtorrentError(LibtorrentErrors.urlParseError)
-    if (error !== null || isError(parts)) {
-      this.#failSoon(error ?? libtorrentError(LibtorrentErrors.urlParseError), Operation.sockRead)
+    if (isError(parts) || !URL.canParse(url)) {
+      const error = isError(parts) ? parts : libtorrentError(LibtorrentErrors.urlParseError)
+      this.#failSoon(error, Operation.sockRead)
       return
     }
     const stopped = request.event === TrackerEvent.stopped
     const timeout = stopped ? settings.stopTrackerTimeout : settings.trackerCompletionTimeout
     if (timeout > 0) this.#deadline = this.#port.now() + timeout * 1000
-    this.#http = this.#port.http.request(this.#options(url, parts.auth, timeout), this)
+    this.#http = this.#port.http.request(this.#options(url, timeout), this)
     this.#port.sentBytes(url.length + HEAD_SIZE)
   }
 
@@ -101,15 +101,14 @@ export class HttpTracker implements TrackerJob, HttpSink {
     if (this.#over) return
     if (head.remoteAddress !== '') this.#remote = head.remoteAddress
     if (head.status === 200) return
-    const reason = HTTP_ERRORS.messages[head.status]?.slice(4) ?? ''
-    this.#fail(new ErrorCode(head.status, httpCategory()), Operation.bittorrent, reason)
+    this.#fail(new ErrorCode(head.status, httpCategory()), Operation.bittorrent, head.statusText)
   }
 
   onData(chunk: Uint8Array): void {
     if (this.#over) return
     this.#bodySize += chunk.length
     if (this.#bodySize > this.#maxBody()) {
-      this.#fail(errnoError('EFBIG'), Operation.sockRead)
+      this.#fail(new ErrorCode(errnoError('EFBIG').value(), genericCategory()), Operation.sockRead)
       return
     }
     this.#body.push(chunk.slice())
@@ -144,18 +143,17 @@ export class HttpTracker implements TrackerJob, HttpSink {
     else this.#fail(error, Operation.sockRead)
   }
 
-  #options(url: string, auth: string, timeoutSeconds: number): HttpRequestOptions {
+  #options(url: string, timeoutSeconds: number): HttpRequestOptions {
     const settings = this.#settings
     const { request } = this
     const headers: Record<string, string> = {}
     const anonymous = settings.anonymousMode && !request.privateTorrent
     const userAgent = anonymous ? ANONYMOUS_USER_AGENT : settings.userAgent
     if (userAgent !== '') headers['user-agent'] = userAgent
-    if (auth !== '') headers['authorization'] = `Basic ${Buffer.from(textToBytes(auth)).toString('base64')}`
     const proxy = this.#proxy()
     const local = request.socket.local[0]
     return {
-      url: auth === '' ? url : url.replace(`${auth}@`, ''),
+      url,
       headers,
       localAddress: proxy !== null || isUnspecified(local) ? null : local,
       proxy,
@@ -191,25 +189,17 @@ export class HttpTracker implements TrackerJob, HttpSink {
   }
 
   /** Leaves the addresses that may be connected to, from this listen socket, for this path. */
-  #filterAddresses(addresses: readonly string[], target: URL): readonly string[] {
+  #filterAddresses(addresses: readonly string[], target: URL): readonly string[] | ErrorCode {
     const { socket, isBlocked } = this.request
     let left = addresses.filter(address => socket.canRoute(address))
-    if (left.length === 0) {
-      this.#refuse(LibtorrentErrors.announceSkipped, Operation.getInterface)
-      return left
-    }
+    if (left.length === 0) return this.#refuse(LibtorrentErrors.announceSkipped, Operation.getInterface)
     // a torrent must not be able to make us ask services of this machine for anything but an announce
     if (this.#settings.ssrfMitigation && !target.pathname.startsWith('/announce')) {
       left = left.filter(address => !isLoopback(address))
-      if (left.length === 0) {
-        this.#refuse(LibtorrentErrors.ssrfMitigation, Operation.bittorrent)
-        return left
-      }
+      if (left.length === 0) return this.#refuse(LibtorrentErrors.ssrfMitigation, Operation.bittorrent)
     }
-    if (isBlocked !== null) {
-      left = left.filter(address => !isBlocked(address))
-      if (left.length === 0) this.#refuse(LibtorrentErrors.bannedByIpFilter, Operation.bittorrent)
-    }
+    if (isBlocked !== null) left = left.filter(address => !isBlocked(address))
+    if (left.length === 0) return this.#refuse(LibtorrentErrors.bannedByIpFilter, Operation.bittorrent)
     this.#addresses = left
     return left
   }

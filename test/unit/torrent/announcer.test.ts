@@ -130,7 +130,8 @@ describe('events', () => {
 
   test('nothing is announced while paused, unwanted or without trackers', () => {
     for (const state of [{ paused: true }, { announces: false }]) {
-      const torrent = Object.assign(new FakeTorrent(), state)
+      const torrent = new FakeTorrent()
+      Object.assign(torrent, state)
       torrent.start()
       torrent.pass(600)
       expect(torrent.take()).toEqual([])

@@ -206,10 +206,10 @@ export class World implements TrackerManagerPort {
   }
 
   /** Answers an HTTP request as a server would. */
-  answer(index: number, body: string | Uint8Array, status = 200): void {
+  answer(index: number, body: string | Uint8Array, status = 200, statusText = ''): void {
     const call = this.requests[index]
     if (call === undefined) throw new Error(`no request ${index}`)
-    call.sink.onHead({ status, headers: {}, url: call.options.url, remoteAddress: '2.2.2.2' })
+    call.sink.onHead({ status, statusText, headers: {}, url: call.options.url, remoteAddress: '2.2.2.2' })
     if (call.aborted) return
     const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body
     if (bytes.length > 0) call.sink.onData(bytes)
