@@ -10,6 +10,8 @@ import type { AnnouncerPort, AnnouncerSettings } from './announcer-port.ts'
 
 /** Announced as `left` while the size is unknown, so that trackers do not take us for a seed. */
 const UNKNOWN_LEFT = 16 * 1024
+/** Host names to look up from one answer: no tracker may make us ask name servers without end. */
+const MAX_HOSTS = 100
 const NO_PEER_ID = new Uint8Array(20)
 const NO_HASH = new Sha1Hash()
 const NO_SOCKET: TrackerSocket = Object.freeze({
@@ -114,7 +116,7 @@ export function splitPeers(response: TrackerResponse, ownId: Uint8Array): [Endpo
     if (bytesEqual(peer.peerId, ownId)) continue
     const address = parseAddress(peer.hostname)
     if (address !== null) endpoints.push([address, peer.port])
-    else hosts.push(peer)
+    else if (hosts.length < MAX_HOSTS) hosts.push(peer)
   }
   return [endpoints, hosts]
 }

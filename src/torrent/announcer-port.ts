@@ -67,6 +67,9 @@ export interface AnnouncerPort {
   scrapeChanged(complete: number, incomplete: number, downloaded: number): void
   externalAddress(socket: TrackerSocket, address: string, trackerIp: string): void
 
+  /** `Announcer.nextAnnounceAt` has another value: for an owner that keeps torrents ordered by it. */
+  nextAnnounceChanged?(at: number): void
+
   /** Alerts. `forced`: the user asked for it, so it is posted whatever the mask says. */
   trackerAnnounceAlert(local: Endpoint, url: string, version: ProtocolVersion, event: TrackerEvent): void
   trackerReplyAlert(local: Endpoint, url: string, version: ProtocolVersion, numPeers: number, forced: boolean): void

@@ -60,6 +60,7 @@ export class Announcer implements TrackerRequester {
   start(now: number, highPriority = false): void {
     if (this.#announcing || this.#closed) return
     this.#announcing = true
+    if (this.#settings.preferUdpTrackers) this.#trackers.prioritizeUdp()
     this.#trackers.reset()
     this.#announce(now, TrackerEvent.none, highPriority)
   }
@@ -68,7 +69,7 @@ export class Announcer implements TrackerRequester {
   stop(now: number): void {
     if (!this.#announcing) return
     this.#announcing = false
-    this.#nextAnnounceAt = Number.POSITIVE_INFINITY
+    this.#setNext(Number.POSITIVE_INFINITY)
     this.#trackers.stopAnnouncing(now)
     this.#announce(now, TrackerEvent.stopped, false)
   }
@@ -77,7 +78,7 @@ export class Announcer implements TrackerRequester {
   close(): void {
     this.#closed = true
     this.#announcing = false
-    this.#nextAnnounceAt = Number.POSITIVE_INFINITY
+    this.#setNext(Number.POSITIVE_INFINITY)
   }
 
   /** All pieces have arrived: announces `completed`. */
@@ -279,7 +280,7 @@ export class Announcer implements TrackerRequester {
   /** Goes through the trackers in order and announces where one is due and the tier rules allow it. */
   #announce(now: number, asked: TrackerEvent, highPriority: boolean): void {
     if (this.#trackers.length === 0) {
-      this.#nextAnnounceAt = Number.POSITIVE_INFINITY
+      this.#setNext(Number.POSITIVE_INFINITY)
       return
     }
     const port = this.#port
@@ -287,7 +288,7 @@ export class Announcer implements TrackerRequester {
     if (event === TrackerEvent.stopped) {
       if (this.#settings.stopTrackerTimeout <= 0) return
     } else if (!port.announcesToTrackers() || port.isPaused()) {
-      if (this.#announcing) this.#nextAnnounceAt = now + RETRY_LOOK_MS
+      if (this.#announcing) this.#setNext(now + RETRY_LOOK_MS)
       return
     }
     const isSeed = port.isSeed()
@@ -411,7 +412,13 @@ export class Announcer implements TrackerRequester {
       }
       if (pass.allDone) break
     }
-    this.#nextAnnounceAt = next === Number.POSITIVE_INFINITY ? now + RETRY_LOOK_MS : Math.max(next, now)
+    this.#setNext(next === Number.POSITIVE_INFINITY ? now + RETRY_LOOK_MS : Math.max(next, now))
+  }
+
+  #setNext(at: number): void {
+    if (at === this.#nextAnnounceAt) return
+    this.#nextAnnounceAt = at
+    this.#port.nextAnnounceChanged?.(at)
   }
 
   #owesCompleted(state: InfohashState, isSeed: boolean): boolean {

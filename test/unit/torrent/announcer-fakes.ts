@@ -75,6 +75,7 @@ export class FakeTorrent implements AnnouncerPort {
   readonly found: { endpoints: readonly Endpoint[]; hosts: readonly TrackerPeer[]; version: number }[] = []
   readonly scrapes: string[] = []
   readonly votes: string[] = []
+  nextAnnounceChanged?: (at: number) => void
   readonly pending: TrackerRequest[] = []
   readonly #start = 1_000_000
 

@@ -162,6 +162,18 @@ describe('the time of the next announce', () => {
     }
   })
 
+  test('is told whenever it changes', () => {
+    const torrent = new FakeTorrent()
+    const told: number[] = []
+    torrent.nextAnnounceChanged = at => told.push(at)
+    torrent.start()
+    expect(told.at(-1)).toBe(torrent.time + 1_800_000)
+    torrent.stop()
+    expect(told.at(-1)).toBe(Number.POSITIVE_INFINITY)
+    torrent.pass(10)
+    expect(told).toHaveLength(3)
+  })
+
   test('is never while not announcing', () => {
     const torrent = new FakeTorrent()
     expect(torrent.announcer.nextAnnounceAt).toBe(Number.POSITIVE_INFINITY)
@@ -381,6 +393,14 @@ describe('an answer', () => {
       `announce 50.0.0.1:6881 ${A} v2 started`,
       `reply 50.0.0.1:6881 ${A} v2 5 false`,
     ])
+  })
+
+  test('with more host names than can be meant well is cut', () => {
+    const torrent = new FakeTorrent()
+    const peers = Array.from({ length: 5000 }, (_, i) => ({ hostname: `h${i}`, port: 1, peerId: new Uint8Array(20) }))
+    torrent.answers.set(A, { peers })
+    torrent.start()
+    expect(torrent.found[0]?.hosts).toHaveLength(100)
   })
 
   test('votes for our address', () => {
