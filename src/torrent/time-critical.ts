@@ -237,8 +237,8 @@ function sortByQueue(peers: TimeCriticalPeer[]): void {
 
 /** Its queue has grown: puts it behind those that are faster now. */
 function moveBack(peers: TimeCriticalPeer[], at: number): void {
-  const time = peers[at]!.downloadQueueTime(0)
-  while (at + 1 < peers.length && time > peers[at + 1]!.downloadQueueTime(0)) {
+  const time = peers[at]!.downloadQueueTime(BLOCK)
+  while (at + 1 < peers.length && time > peers[at + 1]!.downloadQueueTime(BLOCK)) {
     const next = peers[at + 1]!
     peers[at + 1] = peers[at]!
     peers[at] = next
