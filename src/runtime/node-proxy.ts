@@ -143,14 +143,13 @@ async function socksHandshake(socket: Socket, options: DialOptions, proxy: Proxy
       ...userId,
       ...(secret ? { password: proxy.password } : {}),
     },
-    existing_socket: socket,
     // The caller's own deadline comes first.
     timeout: 0x7fffffff,
   })
   client.once('error', error => attempt.fail(socksError(error), Operation.handshake))
   // Listeners must be there before this event ends: bytes that followed the handshake come right after it.
   client.once('established', () => attempt.succeed(socket))
-  client.connect()
+  client.connect(socket)
 }
 
 /** Reply texts of the `socks` package and the codes libtorrent reports for them. */

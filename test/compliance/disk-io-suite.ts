@@ -1,0 +1,412 @@
+/** What every `DiskIo` must do. */
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Bitfield } from '../../src/core/bitfield.ts'
+import { operationName } from '../../src/core/operation.ts'
+import {
+  type CheckResult,
+  CheckStatus,
+  type CommitResult,
+  type DiskError,
+  type DiskIo,
+  type HashResult,
+  type ReadResult,
+  type StorageHandle,
+} from '../../src/storage/disk-io.ts'
+import {
+  BLOCK,
+  blockHashes,
+  contentOf,
+  fillSlots,
+  MadeLayout,
+  NO_HASHES,
+  optionsFor,
+  PAD,
+  pieceOf,
+  type Runner,
+  sha1,
+  v2Part,
+  v2Root,
+  writeAll,
+} from './disk-io-lib.ts'
+
+/** A disk to test and a way to let time pass. */
+export interface DiskWorld {
+  readonly disk: DiskIo
+  readonly savePath: string
+  /** Lets things happen until `condition` holds; rejects if it does not within ten seconds. */
+  until(condition: () => boolean, what: string): Promise<void>
+  /** After the disk was closed: removes files. */
+  cleanUp(): void
+}
+
+export interface DiskWorldFactory {
+  readonly name: string
+  make(): DiskWorld
+}
+
+/** Blocks in a piece that is 64 KiB, files that begin and end anywhere, an empty one, a pad file. */
+const MIXED = new MadeLayout(4 * BLOCK, [
+  { path: 't/a', size: 3 * BLOCK + 100 },
+  { path: 't/empty', size: 0 },
+  { path: 't/dir/b', size: 10 },
+  { path: 't/.pad/1', size: BLOCK - 110, flags: PAD },
+  { path: 't/dir/c', size: 9 * BLOCK + 7 },
+])
+/** Files aligned to pieces, as v2 demands. */
+const ALIGNED = new MadeLayout(4 * BLOCK, [
+  { path: 'v/large', size: 9 * BLOCK + 5 },
+  { path: 'v/.pad/1', size: 3 * BLOCK - 5, flags: PAD },
+  { path: 'v/small', size: 2 * BLOCK + 1 },
+])
+
+/** Runs the suite on one back-end. */
+export function diskIoSuite(factory: DiskWorldFactory): void {
+  describe(`disk: ${factory.name}`, () => {
+    let world: DiskWorld
+    let disk: DiskIo
+    let closed = false
+    let inCall = false
+
+    beforeEach(() => {
+      world = factory.make()
+      disk = world.disk
+      closed = false
+    })
+
+    afterEach(async () => {
+      if (!closed) await close()
+      world.cleanUp()
+    })
+
+    async function close(): Promise<void> {
+      closed = true
+      let over = false
+      disk.close(() => {
+        over = true
+      })
+      await world.until(() => over, 'the end of the disk')
+    }
+
+    const run: Runner = async start => {
+      let result: unknown[] | undefined
+      let calls = 0
+      inCall = true
+      start((...args) => {
+        if (inCall) throw new Error('a callback came from inside the call')
+        calls++
+        result = args
+      })
+      disk.submit()
+      inCall = false
+      await world.until(() => result !== undefined, 'the end of a job')
+      expect(calls).toBe(1)
+      return result as never
+    }
+
+    const commit = async (
+      storage: StorageHandle,
+      piece: number,
+      sources: readonly (number | 'disk')[],
+      hashes: { v1: Uint8Array | null; v2: Uint8Array | null },
+      want = false,
+    ): Promise<CommitResult> =>
+      (await run<[CommitResult]>(done => disk.commitPiece(storage, piece, sources, hashes, want, done)))[0]
+
+    const read = async (storage: StorageHandle, piece: number, offset: number, length: number): Promise<Uint8Array> => {
+      const [result] = await run<[ReadResult]>(done => disk.read(storage, piece, offset, length, {}, done))
+      expect(result.error).toBeNull()
+      const copy = new Uint8Array(Buffer.concat(result.views))
+      result.release()
+      return copy
+    }
+
+    const hash = async (
+      storage: StorageHandle,
+      first: number,
+      count: number,
+      want: { v1: boolean; v2: boolean; blockHashes: boolean },
+    ): Promise<HashResult> => (await run<[HashResult]>(done => disk.hashPieces(storage, first, count, want, done)))[0]
+
+    test('what was committed is read back, over file ends, empty files and padding', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      await writeAll(run, disk, storage, MIXED, content)
+      expect(disk.slots.inUse).toBe(0)
+      for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+        const bytes = pieceOf(MIXED, content, piece)
+        expect(await read(storage, piece, 0, bytes.length)).toEqual(bytes)
+        expect(await read(storage, piece, 5, bytes.length - 9)).toEqual(bytes.subarray(5, bytes.length - 4))
+      }
+    })
+
+    test('a piece in slots that lie anywhere is as good as one in a run', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+        const bytes = pieceOf(MIXED, content, piece)
+        const result = await commit(storage, piece, fillSlots(disk, bytes, true), { v1: sha1(bytes), v2: null })
+        expect(result).toEqual({ error: null, v1Passed: true, v2Passed: null, blockHashes: null })
+        expect(await read(storage, piece, 0, bytes.length)).toEqual(bytes)
+      }
+      expect(disk.slots.inUse).toBe(0)
+    })
+
+    test('a piece that fails its v1 hash is not written, and its slots are free', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const good = pieceOf(MIXED, content, 2)
+      await commit(storage, 2, fillSlots(disk, good), { v1: sha1(good), v2: null })
+      const bad = good.slice()
+      bad[100]! ^= 1
+      const result = await commit(storage, 2, fillSlots(disk, bad), { v1: sha1(good), v2: null })
+      expect(result.error).toBeNull()
+      expect(result.v1Passed).toBe(false)
+      expect(disk.slots.inUse).toBe(0)
+      expect(await read(storage, 2, 0, good.length)).toEqual(good)
+    })
+
+    test('a v2 root is compared, and block hashes are answered when asked for', async () => {
+      const content = contentOf(ALIGNED)
+      const storage = disk.addStorage(optionsFor(ALIGNED, world.savePath))
+      for (let piece = 0; piece < ALIGNED.numPieces(); piece++) {
+        const bytes = pieceOf(ALIGNED, content, piece)
+        const root = v2Root(ALIGNED, content, piece)
+        const wrong = await commit(storage, piece, fillSlots(disk, bytes), { v1: sha1(bytes), v2: sha1Padded(root) })
+        expect([wrong.error, wrong.v1Passed, wrong.v2Passed]).toEqual([null, true, false])
+        const both = await commit(storage, piece, fillSlots(disk, bytes), { v1: sha1(bytes), v2: root })
+        expect([both.error, both.v1Passed, both.v2Passed]).toEqual([null, true, true])
+        const unknown = await commit(storage, piece, fillSlots(disk, bytes), NO_HASHES, true)
+        expect([unknown.error, unknown.v1Passed, unknown.v2Passed]).toEqual([null, null, null])
+        expect(unknown.blockHashes).toEqual(blockHashes(v2Part(ALIGNED, content, piece).bytes))
+        expect(await read(storage, piece, 0, bytes.length)).toEqual(bytes)
+      }
+    })
+
+    test('a v2 piece may come without slots for its padding', async () => {
+      const content = contentOf(ALIGNED)
+      const storage = disk.addStorage(optionsFor(ALIGNED, world.savePath))
+      const { bytes } = v2Part(ALIGNED, content, 2)
+      const result = await commit(storage, 2, fillSlots(disk, bytes), { v1: null, v2: v2Root(ALIGNED, content, 2) })
+      expect([result.error, result.v2Passed]).toEqual([null, true])
+      expect(await read(storage, 2, 0, 4 * BLOCK)).toEqual(pieceOf(ALIGNED, content, 2))
+    })
+
+    test('spilled blocks count at the commit that names them as on disk', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const bytes = pieceOf(MIXED, content, 0)
+      const slots = fillSlots(disk, bytes)
+      const [error] = await run<[DiskError | null]>(done =>
+        disk.spill(
+          storage,
+          0,
+          [
+            { block: 1, slot: slots[1]! },
+            { block: 3, slot: slots[3]! },
+          ],
+          done,
+        ),
+      )
+      expect(error).toBeNull()
+      expect(disk.slots.inUse).toBe(2)
+      const result = await commit(storage, 0, [slots[0]!, 'disk', slots[2]!, 'disk'], { v1: sha1(bytes), v2: null })
+      expect([result.error, result.v1Passed]).toEqual([null, true])
+      expect(disk.slots.inUse).toBe(0)
+      expect(await read(storage, 0, 0, bytes.length)).toEqual(bytes)
+    })
+
+    test('jobs of one piece run in the order given', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const bytes = pieceOf(MIXED, content, 1)
+      const order: string[] = []
+      for (let round = 0; round < 5; round++) {
+        const slots = fillSlots(disk, bytes)
+        disk.spill(storage, 1, [{ block: 0, slot: slots[0]! }], () => order.push(`spill ${round}`))
+        const sources = ['disk' as const, ...slots.slice(1)]
+        disk.commitPiece(storage, 1, sources, { v1: sha1(bytes), v2: null }, false, result => {
+          expect(result.v1Passed).toBe(true)
+          order.push(`commit ${round}`)
+        })
+        disk.read(storage, 1, 0, BLOCK, {}, result => {
+          expect(Buffer.concat(result.views).equals(bytes.subarray(0, BLOCK))).toBe(true)
+          result.release()
+          order.push(`read ${round}`)
+        })
+      }
+      disk.submit()
+      await world.until(() => order.length === 15, 'all jobs')
+      const writes = order.filter(name => !name.startsWith('read'))
+      const rounds = [0, 1, 2, 3, 4]
+      expect(writes).toEqual(rounds.flatMap(round => [`spill ${round}`, `commit ${round}`]))
+      for (const round of rounds) {
+        expect(order.indexOf(`read ${round}`)).toBeGreaterThan(order.indexOf(`commit ${round}`))
+      }
+    })
+
+    test('hashes of pieces on disk are those of their bytes, padding included for v1 only', async () => {
+      const content = contentOf(ALIGNED)
+      const storage = disk.addStorage(optionsFor(ALIGNED, world.savePath))
+      await writeAll(run, disk, storage, ALIGNED, content)
+      const result = await hash(storage, 0, 4, { v1: true, v2: true, blockHashes: true })
+      expect(result.error).toBeNull()
+      const pieces = [0, 1, 2, 3]
+      expect(result.v1).toEqual(joined(pieces.map(piece => sha1(pieceOf(ALIGNED, content, piece)))))
+      expect(result.v2).toEqual(joined(pieces.map(piece => v2Root(ALIGNED, content, piece))))
+      expect(result.blockHashes).toEqual(joined(pieces.map(p => blockHashes(v2Part(ALIGNED, content, p).bytes))))
+    })
+
+    test('hashing ends at a missing file, with the pieces before it', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const first = pieceOf(MIXED, content, 0)
+      await commit(storage, 0, fillSlots(disk, first), { v1: sha1(first), v2: null })
+      const result = await hash(storage, 0, MIXED.numPieces(), { v1: true, v2: false, blockHashes: false })
+      expect(result.v1).toEqual(sha1(first))
+      expect(result.error?.code.message()).toBe('No such file or directory')
+      expect(result.error?.file).toBe(4)
+    })
+
+    test('reading what is not there is an error, and gives no bytes', async () => {
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const [result] = await run<[ReadResult]>(done => disk.read(storage, 0, 0, BLOCK, {}, done))
+      result.release()
+      expect(result.views).toEqual([])
+      expect(result.error?.code.message()).toBe('No such file or directory')
+      expect(operationName(result.error!.operation)).toBe('file_open')
+      expect(result.error?.file).toBe(0)
+    })
+
+    test('a torrent that was never here has no files; one that was needs a check or resume data', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const check = async (have: Bitfield | null): Promise<CheckResult> =>
+        (
+          await run<[CheckResult]>(done =>
+            disk.checkFiles(storage, have === null ? null : { flags: 0, haveBits: have }, [], done),
+          )
+        )[0]
+      expect(await check(null)).toEqual({ status: CheckStatus.noFiles, error: null, oversizedFile: -1 })
+      await writeAll(run, disk, storage, MIXED, content)
+      expect((await check(null)).status).toBe(CheckStatus.needFullCheck)
+      const all = new Bitfield(MIXED.numPieces(), true)
+      expect(await check(all)).toEqual({ status: CheckStatus.ok, error: null, oversizedFile: -1 })
+      const [error] = await run<[DiskError | null]>(done => disk.deleteFiles(storage, 1, done))
+      expect(error).toBeNull()
+      expect((await check(null)).status).toBe(CheckStatus.noFiles)
+      expect((await check(all)).status).toBe(CheckStatus.needFullCheck)
+    })
+
+    test('after a move, renames and new priorities the bytes are still there', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      await writeAll(run, disk, storage, MIXED, content)
+      const target = `${world.savePath}/elsewhere`
+      const moved = await run<[DiskError | null, string, boolean]>(done => disk.moveStorage(storage, target, 0, done))
+      expect(moved).toEqual([null, target, false])
+      expect(await run<[DiskError | null]>(done => disk.renameFile(storage, 0, 'other/name', done))).toEqual([null])
+      const wanted = [4, 4, 4, 4, 0]
+      const [error, priorities] = await run<[DiskError | null, readonly number[]]>(done =>
+        disk.setFilePriorities(storage, wanted, done),
+      )
+      expect(error).toBeNull()
+      expect(priorities).toEqual(wanted)
+      for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+        const bytes = pieceOf(MIXED, content, piece)
+        expect(await read(storage, piece, 0, bytes.length)).toEqual(bytes)
+      }
+    })
+
+    test('an exclusive job waits for earlier jobs and holds back later ones', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const order: string[] = []
+      const write = (piece: number): void => {
+        const bytes = pieceOf(MIXED, content, piece)
+        disk.commitPiece(storage, piece, fillSlots(disk, bytes), { v1: sha1(bytes), v2: null }, false, result => {
+          expect(result.v1Passed).toBe(true)
+          order.push(`piece ${piece}`)
+        })
+      }
+      write(0)
+      write(1)
+      disk.releaseFiles(storage, () => order.push('release'))
+      write(2)
+      disk.stop(storage, () => order.push('stop'))
+      write(3)
+      disk.submit()
+      await world.until(() => order.length === 6, 'all jobs')
+      expect(new Set(order.slice(0, 2))).toEqual(new Set(['piece 0', 'piece 1']))
+      expect(order.slice(2)).toEqual(['release', 'piece 2', 'stop', 'piece 3'])
+    })
+
+    test('after a storage is removed its jobs still end, and new ones are aborted', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      const bytes = pieceOf(MIXED, content, 0)
+      let before: CommitResult | null = null
+      disk.commitPiece(storage, 0, fillSlots(disk, bytes), { v1: sha1(bytes), v2: null }, false, result => {
+        before = result
+      })
+      disk.removeStorage(storage)
+      const [late] = await run<[CommitResult]>(done =>
+        disk.commitPiece(storage, 1, fillSlots(disk, bytes), NO_HASHES, false, done),
+      )
+      expect(late.error?.code.message()).toBe('Operation canceled')
+      await world.until(() => before !== null, 'the earlier job')
+      expect(before!.error).toBeNull()
+      const [result] = await run<[ReadResult]>(done => disk.read(storage, 0, 0, BLOCK, {}, done))
+      result.release()
+      expect(result.error?.code.message()).toBe('Operation canceled')
+      expect(disk.slots.inUse).toBe(0)
+    })
+
+    test('closing ends every job, each with one callback, the last of all its own', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      let calls = 0
+      for (let round = 0; round < 10; round++) {
+        for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+          const bytes = pieceOf(MIXED, content, piece)
+          disk.commitPiece(storage, piece, fillSlots(disk, bytes), { v1: sha1(bytes), v2: null }, false, () => calls++)
+        }
+        disk.hashPieces(storage, 0, 4, { v1: true, v2: false, blockHashes: false }, () => calls++)
+        disk.releaseFiles(storage, () => calls++)
+      }
+      let atEnd = -1
+      closed = true
+      disk.close(() => {
+        atEnd = calls
+      })
+      await world.until(() => atEnd >= 0, 'the end of the disk')
+      expect(atEnd).toBe(10 * (MIXED.numPieces() + 2))
+      expect(calls).toBe(atEnd)
+      expect(disk.slots.inUse).toBe(0)
+    })
+
+    test('pieces of several storages do not mix', async () => {
+      const content = contentOf(MIXED)
+      const other = content.map(byte => byte ^ 0xff)
+      const one = disk.addStorage(optionsFor(MIXED, `${world.savePath}/one`))
+      const two = disk.addStorage(optionsFor(MIXED, `${world.savePath}/two`))
+      expect(one.id).not.toBe(two.id)
+      const bytes = [pieceOf(MIXED, content, 3), pieceOf(MIXED, other, 3)]
+      await commit(one, 3, fillSlots(disk, bytes[0]!), { v1: sha1(bytes[0]!), v2: null })
+      await commit(two, 3, fillSlots(disk, bytes[1]!), { v1: sha1(bytes[1]!), v2: null })
+      expect(await read(one, 3, 0, bytes[0]!.length)).toEqual(bytes[0])
+      expect(await read(two, 3, 0, bytes[1]!.length)).toEqual(bytes[1])
+    })
+  })
+}
+
+/** Some other 32 bytes. */
+function sha1Padded(root: Uint8Array): Uint8Array {
+  const out = root.slice()
+  out[0]! ^= 1
+  return out
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts))
+}
