@@ -132,8 +132,10 @@ class NodeDisk implements DiskIo {
   }
 
   removeStorage(storage: StorageHandle): void {
-    const state = this.#state(storage)
+    const state = this.#storages.get(storage.id)
+    if (state === undefined || state.removed) throw new Error('DiskIo: no such storage')
     state.removed = true
+    if (this.#closed) return
     this.#cancelHashing(state)
     // Not before what was asked for until now is done.
     this.#add(
@@ -358,12 +360,6 @@ class NodeDisk implements DiskIo {
 
   readonly #hashing = new Set<HashJob>()
 
-  #state(storage: StorageHandle): StorageState {
-    const state = this.#storages.get(storage.id)
-    if (state === undefined) throw new Error('DiskIo: no such storage')
-    return state
-  }
-
   /** `null` if the storage is gone or the disk is closed: the call then answers "aborted". */
   #usable(storage: StorageHandle): StorageState | null {
     const state = this.#storages.get(storage.id)
@@ -403,6 +399,8 @@ class NodeDisk implements DiskIo {
     const job = new WriteJob(state, piece, slots, hashes, wantBlockHashes, sync, this.#written, done)
     this.#queuedWriteBytes += job.writeBytes
     this.#sums.writeJobs++
+    // What was or is being read of the piece is older than what reads asked for from now on must give.
+    this.#cache.dropPiece(state.id, piece, state.pieceSize(piece))
     this.#add(job)
   }
 
@@ -415,10 +413,7 @@ class NodeDisk implements DiskIo {
       this.#slab.release(slot)
     }
     this.#queuedWriteBytes -= job.writeBytes
-    if (job.written) {
-      this.#sums.blocksWritten += count
-      this.#cache.dropPiece(state.id, job.piece, state.pieceSize(job.piece))
-    }
+    if (job.written) this.#sums.blocksWritten += count
     if (state.failing !== (error !== null)) {
       state.failing = error !== null
       this.#limit(state)
@@ -677,7 +672,6 @@ class NodeDisk implements DiskIo {
   }
 }
 
-// biome-ignore lint/correctness/useYield: steps without a step
 function* nothingToDo(): Steps<void> {}
 
 function noRelease(): void {}

@@ -27,8 +27,8 @@ import { runFileTask } from './file-ops.ts'
 import { readFully, syncFile, type WorkerFiles, writePartEntries, writeViews } from './worker-files.ts'
 import { HasherCache, leafCount } from './worker-hash.ts'
 
-/** Large enough that a call's cost vanishes, small enough to stay in the second-level cache. */
-const READ_STEP = 1 << 20
+/** Large enough that a call's cost vanishes, small enough that the bytes are still in the cache when they are hashed. */
+const READ_STEP = 256 * 1024
 
 /** Executes {@link WireJob}s over shared slots and a pool of open files. */
 export class JobRunner {
@@ -191,30 +191,26 @@ export class JobRunner {
     const operation = (flags & SliceFlags.part) !== 0 ? Operation.partfileWrite : Operation.fileWrite
     let fd = -1
     let views: Uint8Array[] = []
-    let viewsAt = 0
+    let viewsStart = 0
+    let viewsEnd = 0
     const end = start + length
     for (const run of runs) {
       const from = Math.max(start, run.start)
       const to = Math.min(end, run.end)
-      if (from >= to) continue
-      if (run.view === null) {
-        if (views.length > 0) this.#writeOps += writeViews(fd, views, offset + viewsAt - start, operation, file)
-        views = []
-        continue
-      }
+      if (from >= to || run.view === null) continue
       if (fd < 0) {
-        fd = this.#files.openForWrite(
-          job.storage,
-          file,
-          slices[s + SLICE.path] as string,
-          flags,
-          slices[s + SLICE.fileSize] as number,
-        )
+        const name = slices[s + SLICE.path] as string
+        fd = this.#files.openForWrite(job.storage, file, name, flags, slices[s + SLICE.fileSize] as number)
       }
-      if (views.length === 0) viewsAt = from
+      if (views.length > 0 && from !== viewsEnd) {
+        this.#writeOps += writeViews(fd, views, offset + viewsStart - start, operation, file)
+        views = []
+      }
+      if (views.length === 0) viewsStart = from
       views.push(run.view.subarray(from - run.start, to - run.start))
+      viewsEnd = to
     }
-    if (views.length > 0) this.#writeOps += writeViews(fd, views, offset + viewsAt - start, operation, file)
+    if (views.length > 0) this.#writeOps += writeViews(fd, views, offset + viewsStart - start, operation, file)
     if (fd >= 0 && job.sync) syncFile(fd, file)
   }
 

@@ -88,10 +88,6 @@ export class WriteJob extends Job {
     this.writeBytes = count * 16384
   }
 
-  get piece(): PieceIndex {
-    return this.#piece
-  }
-
   get written(): boolean {
     return this.#result.error === null && this.#result.v1Passed !== false && this.#result.v2Passed !== false
   }
