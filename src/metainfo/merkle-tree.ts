@@ -82,7 +82,10 @@ const NO_HASHES = new Uint8Array(0)
 export class MerkleTree {
   readonly #root: Uint8Array
   readonly #numBlocks: number
-  /** Layers between a piece's node and its blocks; 0 if a piece is a block. */
+  /**
+   * Layers between a piece's node and its blocks; 0 if a piece is a block. In a file that is not longer than a piece
+   * the piece's node is the root.
+   */
   readonly #pieceLevels: number
   #mode: Mode = Mode.empty
   #tree: Uint8Array = NO_HASHES
@@ -99,8 +102,9 @@ export class MerkleTree {
     if (root.length !== HASH_SIZE) throw new RangeError('MerkleTree: expected a root of 32 bytes')
     this.#root = root
     this.#numBlocks = numBlocks
-    this.#pieceLevels = merkleNumLayers(blocksPerPiece)
-    if (2 ** this.#pieceLevels !== blocksPerPiece) throw new RangeError('MerkleTree: blocks per piece: no power of two')
+    const levels = merkleNumLayers(blocksPerPiece)
+    if (2 ** levels !== blocksPerPiece) throw new RangeError('MerkleTree: blocks per piece: no power of two')
+    this.#pieceLevels = Math.min(levels, merkleNumLayers(merkleNumLeafs(numBlocks)))
   }
 
   /** A view, 32 bytes. */
@@ -120,26 +124,23 @@ export class MerkleTree {
 
   /**
    * Takes a whole tree, as far as it is proven by the root. Nothing changes if its size or root is wrong.
-   *
-   * @param verified blocks whose hash is right
    */
-  loadTree(hashes: Uint8Array, verified: Bitfield): void {
+  loadTree(hashes: Uint8Array): void {
     if (hashes.length !== this.size() * HASH_SIZE || !equalAt(hashes, 0, this.#root, 0, HASH_SIZE)) return
     if (hashes.length > HASH_SIZE) {
       this.#allocateFull()
       merkleValidateCopy(hashes, this.#tree, this.#root, this.#verified)
-      this.#markVerified(verified)
     }
     this.#optimize()
     this.#optimizePieceLayer()
   }
 
   /**
-   * Takes the nodes marked in `mask`, as far as they can be proven; else the tree becomes empty.
+   * Takes the nodes marked in `mask`, as far as they can be proven; the tree becomes empty if one is wrong.
    *
    * @param hashes those nodes, in order
    */
-  loadSparseTree(hashes: Uint8Array, mask: Bitfield, verified: Bitfield): void {
+  loadSparseTree(hashes: Uint8Array, mask: Bitfield): void {
     const maskSize = Math.min(mask.size(), this.size())
     const count = hashes.length / HASH_SIZE
     const firstBlock = this.#blockLayerStart()
@@ -171,7 +172,10 @@ export class MerkleTree {
       this.#clear()
       return
     }
-    this.#markVerified(verified)
+    // what is left is connected to the root, the hashes of blocks too
+    for (let i = 0; i < this.#numBlocks; i++) {
+      if (!merkleIsZero(this.#tree, firstBlock + i)) this.#verified.setBit(i)
+    }
     this.#optimize()
   }
 
@@ -517,13 +521,6 @@ export class MerkleTree {
     for (let i = blocks; i < this.#tree.length; i++) if (this.#tree[i] !== 0) return
     const start = this.#pieceLayerStart()
     this.#setLayer(Mode.pieceLayer, this.#tree.slice(start * HASH_SIZE, (start + this.#numPieces()) * HASH_SIZE))
-  }
-
-  /** Bits beyond the blocks, and of blocks without a hash, are passed over: they come from files. */
-  #markVerified(verified: Bitfield): void {
-    const count = Math.min(verified.size(), this.#numBlocks)
-    const first = this.#blockLayerStart()
-    for (let i = 0; i < count; i++) if (verified.getBit(i) && this.hasNode(first + i)) this.#verified.setBit(i)
   }
 
   #setVerified(first: number, end: number): void {

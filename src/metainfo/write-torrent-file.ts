@@ -4,7 +4,6 @@ import { bdecode, bdecodeNode } from '../bencode/bdecode.ts'
 import { BdecodeNode } from '../bencode/bdecode-node.ts'
 import { bencode } from '../bencode/bencode.ts'
 import { type BencodeInput, type Entry, Preformatted } from '../bencode/entry.ts'
-import { Bitfield } from '../core/bitfield.ts'
 import { bytesToBinary } from '../core/bytes.ts'
 import { WriteFlags } from '../core/enums.ts'
 import { LibtorrentError, libtorrentError } from '../core/error-code.ts'
@@ -77,10 +76,9 @@ function pieceLayers(params: AddTorrentParams, info: TorrentInfo): Dictionary {
     if (files.padFileAt(i) || files.fileSize(i) <= files.pieceLength() || root === null) continue
     const key = bytesToBinary(root)
     const tree = new MerkleTree(files.fileNumBlocks(i), files.blocksPerPiece(), root)
-    const verified = params.verifiedLeafHashes[i] ?? new Bitfield()
     const mask = params.merkleTreeMask[i]
-    if (mask === undefined || mask.empty()) tree.loadTree(params.merkleTrees[i]!, verified)
-    else tree.loadSparseTree(params.merkleTrees[i]!, mask, verified)
+    if (mask === undefined || mask.empty()) tree.loadTree(params.merkleTrees[i]!)
+    else tree.loadSparseTree(params.merkleTrees[i]!, mask)
     const layer = tree.getPieceLayer()
     if (layer.length === files.fileNumPieces(i) * HASH_SIZE) layers[key] = layer
     else missing.push(key)
