@@ -21,13 +21,14 @@ interface Suspicion {
   readonly digest: Uint8Array
 }
 
-/** Pieces whose suspicions are kept; the oldest go first. */
-const MAX_PIECES = 512
+/** Suspicions kept, of all pieces together; those of the pieces that failed first go first. */
+const MAX_SUSPICIONS = 1 << 16
 
 /** See the head of the file. */
 export class SmartBan {
   /** By piece, in order of failure: suspicions by block. */
   readonly #failed = new Map<PieceIndex, Map<BlockIndex, Suspicion[]>>()
+  #count = 0
 
   /** Something is kept about the piece: its blocks' digests are worth having when it passes. */
   suspects(piece: PieceIndex): boolean {
@@ -55,7 +56,6 @@ export class SmartBan {
     if (blocks === undefined) {
       blocks = new Map()
       this.#failed.set(piece, blocks)
-      if (this.#failed.size > MAX_PIECES) this.#failed.delete(this.#failed.keys().next().value!)
     }
     for (let block = 0; block < senders.length; block++) {
       const peer = senders[block]!
@@ -65,10 +65,13 @@ export class SmartBan {
       let list = blocks.get(block)
       if (list === undefined) blocks.set(block, (list = []))
       const before = list.find(s => s.peer === peer)
-      if (before === undefined) list.push({ peer, digest: bytes.slice() })
-      else if (!bytesEqual(before.digest, bytes)) guilty.add(peer)
+      if (before === undefined) {
+        list.push({ peer, digest: bytes.slice() })
+        this.#count++
+      } else if (!bytesEqual(before.digest, bytes)) guilty.add(peer)
     }
     if (blocks.size === 0) this.#failed.delete(piece)
+    while (this.#count > MAX_SUSPICIONS) this.#drop(this.#failed.keys().next().value!)
     return [...guilty]
   }
 
@@ -81,7 +84,7 @@ export class SmartBan {
     const guilty = new Set<PeerRef>()
     const blocks = this.#failed.get(piece)
     if (blocks === undefined) return []
-    this.#failed.delete(piece)
+    this.#drop(piece)
     for (const [block, list] of blocks) {
       const good = digest(block)
       if (good === null) continue
@@ -96,6 +99,7 @@ export class SmartBan {
       for (const [block, list] of blocks) {
         const rest = list.filter(s => s.peer !== peer)
         if (rest.length === list.length) continue
+        this.#count -= list.length - rest.length
         if (rest.length > 0) blocks.set(block, rest)
         else blocks.delete(block)
       }
@@ -106,5 +110,11 @@ export class SmartBan {
   /** Everything passed: nothing is left to find out. */
   clear(): void {
     this.#failed.clear()
+    this.#count = 0
+  }
+
+  #drop(piece: PieceIndex): void {
+    for (const list of this.#failed.get(piece)!.values()) this.#count -= list.length
+    this.#failed.delete(piece)
   }
 }

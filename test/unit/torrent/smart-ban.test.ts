@@ -58,10 +58,16 @@ test('digests are copied, so that they may be views', () => {
   expect(ban.piecePassed(0, () => Uint8Array.of(1))).toEqual([])
 })
 
-test('what is kept is limited, the oldest goes first', () => {
+test('what is kept is limited, the pieces that failed first go first', () => {
   const ban = new SmartBan()
-  for (let piece = 0; piece < 600; piece++) ban.pieceFailed(piece, [7], digests('x'))
-  expect([ban.suspects(0), ban.suspects(87), ban.suspects(88), ban.suspects(599)]).toEqual([false, false, true, true])
-  ban.clear()
+  const senders = new Array(1024).fill(7)
+  for (let piece = 0; piece < 66; piece++) ban.pieceFailed(piece, senders, () => Uint8Array.of(1))
+  expect([0, 1, 2, 65].map(p => ban.suspects(p))).toEqual([false, false, true, true])
+  for (let piece = 0; piece < 66; piece++) ban.piecePassed(piece, () => Uint8Array.of(1))
   expect(ban.empty).toBe(true)
+  for (let piece = 0; piece < 64; piece++) ban.pieceFailed(piece, senders, () => Uint8Array.of(1))
+  expect(ban.suspects(0), 'what was judged does not count').toBe(true)
+  ban.forgetPeer(7)
+  expect(ban.empty).toBe(true)
+  ban.clear()
 })
