@@ -37,6 +37,8 @@ export interface AddedPeer {
 const CANDIDATES = 10
 /** Entries looked at per search: the rest are looked at in later ones. */
 const MAX_SCAN = 300
+/** Times a peer may ask to be tried again at once. */
+const MAX_FAST_RECONNECTS = 2
 /** Of the limit: beyond it a search for candidates also forgets useless entries. */
 const HIGH_MARK = 0.95
 
@@ -180,7 +182,7 @@ export class PeerList {
     return true
   }
 
-  /** An outgoing connection was started to an entry that `connectOnePeer` gave. */
+  /** An outgoing connection was started to an entry that `connectOnePeer` gave; its `lastConnected` is the caller's. */
   setConnection(entry: PeerEntry, c: ListedConnection): void {
     const was = this.#isCandidate(entry)
     entry.connection = c
@@ -201,7 +203,11 @@ export class PeerList {
     entry.keepTotals(c.totalPayloadDownload(), c.totalPayloadUpload())
     entry.connection = null
     entry.optimisticallyUnchoked = false
-    if (!c.fastReconnect()) entry.lastConnected = sessionTime
+    entry.lastConnected = sessionTime
+    if (c.fastReconnect() && entry.fastReconnects < MAX_FAST_RECONNECTS) {
+      entry.fastReconnects++
+      entry.lastConnected = Math.max(0, sessionTime - this.#host.minReconnectTime * this.#host.maxFailcount)
+    }
     if (c.failed()) entry.failcount++
     if (this.#byId[entry.id] !== entry) return
     if (this.#isCandidate(entry)) this.#connectCandidates++

@@ -237,6 +237,10 @@ export class BlockChooser {
     const end = backwards ? cursor - 1 : reverseCursor
     for (let piece = backwards ? reverseCursor - 1 : cursor; backwards ? piece > end : piece < end; piece += step) {
       this.#loops.sequential++
+      if (this.#noneFreeAround(piece)) {
+        piece = backwards ? piece & ~7 : piece | 7
+        continue
+      }
       if (!this.#isFree(piece)) continue
       flags |= backwards ? PickerFlags.reverseSequential : PickerFlags.sequentialPieces
       this.#addBlocks(piece)
@@ -356,6 +360,10 @@ export class BlockChooser {
     for (let walked = 0; walked < count && this.#left > 0; ) {
       this.#loops.randStart++
       const piece = (start + walked) % count
+      if (this.#noneFreeAround(piece)) {
+        walked += Math.min(8 - (piece & 7), count - piece)
+        continue
+      }
       walked++
       if (!this.#isFree(piece) || this.#ignored.has(piece)) continue
       flags |= PickerFlags.randomPieces
@@ -516,6 +524,13 @@ export class BlockChooser {
 
   #hasBit(piece: PieceIndex): boolean {
     return this.#bits === null || (this.#bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0
+  }
+
+  /** None of the eight pieces that share its byte is free: they can be skipped at once. */
+  #noneFreeAround(piece: PieceIndex): boolean {
+    const at = piece >> 3
+    const wanted = this.#source.map.wanted[at]!
+    return (this.#bits === null ? wanted : wanted & this.#bits[at]!) === 0
   }
 
   /** The peer has it and we want it. */

@@ -71,6 +71,7 @@ export interface RequestOutcome {
 const MAX_CONTIGUOUS = 8 * 1024 * 1024
 
 const IDLE: RequestOutcome = { tried: false, picked: [], flags: 0 }
+const NOTHING: RequestOutcome = { tried: true, picked: [], flags: 0 }
 
 /**
  * How to pick for a peer now: in sequence, the first few pieces at random, then rarest first.
@@ -111,6 +112,7 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
   const { picker } = context
   let left = peer.desiredQueueSize - peer.numRequests
   if (left <= 0) return IDLE
+  if (peer.isChoking && peer.allowedFast.length === 0) return NOTHING
   const contiguous = contiguousBlocksFor(peer, context)
   const picked: BlockId[] = []
   const flags = picker.pickBlocks(

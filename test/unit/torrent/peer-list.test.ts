@@ -231,13 +231,16 @@ describe('choosing whom to connect to', () => {
     expect(list.connectOnePeer(9999), 'max_failcount is reached').toBeNull()
   })
 
-  test('a fast reconnect does not count as an attempt', () => {
+  test('a connection that ends to be made anew at once does not count, but only twice', () => {
     const { list } = make()
     const { entry } = list.addPeer(['10.0.0.1', 3000], tracker)!
-    const c = connect(list, entry, 0)
-    c.reconnectsFast = true
-    c.close(1000)
-    expect(list.connectOnePeer(1001)).toBe(entry)
+    for (const due of [true, true, false]) {
+      const c = connect(list, entry, 1000)
+      c.reconnectsFast = true
+      c.close(1000)
+      expect(list.connectOnePeer(1001)).toBe(due ? entry : null)
+    }
+    expect(list.connectOnePeer(1060)).toBe(entry)
   })
 
   test('fewer failures, local addresses, longer idle and better sources go first', () => {

@@ -43,6 +43,24 @@ test('a million pieces: a pick looks at no more pieces than it needs', () => {
   expect(loops.rare).toBeLessThan(5000)
 })
 
+test('a million pieces: in sequence and at random, what a peer lacks is skipped in bulk', () => {
+  const { picker, loops } = large()
+  const few = new Bitfield(PIECES)
+  for (const piece of [3, 500_000, 999_999]) few.setBit(piece)
+  picker.addPeerPieces(few)
+  for (const options of [PickOption.sequential, PickOption.sequential | PickOption.reverse, 0]) {
+    loops.sequential = 0
+    loops.randStart = 0
+    const out: number[] = []
+    picker.pickBlocks(few, 100, 0, 1, options, out, [], 10)
+    const pieces = [...new Set(out.map(id => picker.pieceOf(id)))]
+    if (options !== 0)
+      expect(pieces).toEqual(options & PickOption.reverse ? [999_999, 500_000, 3] : [3, 500_000, 999_999])
+    else expect(pieces.sort((a, b) => a - b)).toEqual([3, 500_000, 999_999])
+    expect(loops.sequential + loops.randStart).toBeLessThan(PIECES / 8 + 100)
+  }
+})
+
 test('a million pieces: the picker takes some ten bytes for each', () => {
   const { picker } = large()
   picker.map.freshen()
