@@ -194,7 +194,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
     let left = addresses.filter(address => socket.canRoute(address))
     if (left.length === 0) return this.#refuse(LibtorrentErrors.announceSkipped, Operation.getInterface)
     // a torrent must not be able to make us ask services of this machine for anything but an announce
-    if (this.#settings.ssrfMitigation && !target.pathname.startsWith('/announce')) {
+    if (this.#settings.ssrfMitigation && !isTrackerPath(target.pathname, this.request.scrape)) {
       left = left.filter(address => !isLoopback(address))
       if (left.length === 0) return this.#refuse(LibtorrentErrors.ssrfMitigation, Operation.bittorrent)
     }
@@ -219,4 +219,9 @@ export class HttpTracker implements TrackerJob, HttpSink {
   #failSoon(error: ErrorCode, operation: Operation): void {
     this.#port.defer(() => this.#fail(error, operation))
   }
+}
+
+/** Deviation: libtorrent allows `/announce` only and so cannot scrape the trackers of this machine that it announces to. */
+function isTrackerPath(path: string, scrape: boolean): boolean {
+  return path.startsWith('/announce') || (scrape && path.startsWith('/scrape'))
 }

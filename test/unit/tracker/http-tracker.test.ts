@@ -256,6 +256,8 @@ describe('addresses and hosts that are refused', () => {
     expect(start({ url }).filter(['127.0.0.1', '2.2.2.2'])).toEqual(['2.2.2.2'])
     expect(start().filter(['127.0.0.1'])).toEqual(['127.0.0.1'])
     expect(start({ url }, { ssrfMitigation: false }).filter(['127.0.0.1'])).toEqual(['127.0.0.1'])
+    expect(start({ scrape: true }).filter(['127.0.0.1'])).toEqual(['127.0.0.1'])
+    expect(start().filter(['127.0.0.1'], 'http://localhost/scrape')).toBeInstanceOf(ErrorCode)
     const redirected = start()
     expect(redirected.filter(['127.0.0.1'], 'http://localhost/admin')).toBeInstanceOf(ErrorCode)
   })
