@@ -391,11 +391,11 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       const one = disk.addStorage(optionsFor(MIXED, `${world.savePath}/one`))
       const two = disk.addStorage(optionsFor(MIXED, `${world.savePath}/two`))
       expect(one.id).not.toBe(two.id)
-      const bytes = [pieceOf(MIXED, content, 3), pieceOf(MIXED, other, 3)]
-      await commit(one, 3, fillSlots(disk, bytes[0]!), { v1: sha1(bytes[0]!), v2: null })
-      await commit(two, 3, fillSlots(disk, bytes[1]!), { v1: sha1(bytes[1]!), v2: null })
-      expectBytes(await read(one, 3, 0, bytes[0]!.length), bytes[0])
-      expectBytes(await read(two, 3, 0, bytes[1]!.length), bytes[1])
+      const bytes = [pieceOf(MIXED, content, 3), pieceOf(MIXED, other, 3)] as const
+      await commit(one, 3, fillSlots(disk, bytes[0]), { v1: sha1(bytes[0]), v2: null })
+      await commit(two, 3, fillSlots(disk, bytes[1]), { v1: sha1(bytes[1]), v2: null })
+      expectBytes(await read(one, 3, 0, bytes[0].length), bytes[0])
+      expectBytes(await read(two, 3, 0, bytes[1].length), bytes[1])
     })
   })
 }

@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { BlockIndex, FileIndex, PieceIndex } from '../../core/brands.ts'
 import { BLOCK_SIZE } from '../../core/brands.ts'
@@ -262,7 +263,7 @@ class NodeDisk implements DiskIo {
     this.#fenced(
       storage,
       true,
-      state => moveSteps(state, path, flags),
+      state => moveSteps(state, resolve(path), flags),
       (error, needCheck, state) => {
         done(error, state === null ? path : state.savePath, needCheck === true)
       },
@@ -462,15 +463,13 @@ class NodeDisk implements DiskIo {
       this.#later(() => done(abortedError(Operation.unknown), null, null))
       return
     }
+    this.#cache.dropStorage(state.id)
     this.#add(
       new StepsJob<R>(
         state,
         closesFiles,
         () => begin(state),
-        (error, result) => {
-          this.#cache.dropStorage(state.id)
-          done(error, result, state)
-        },
+        (error, result) => done(error, result, state),
       ),
     )
   }
