@@ -76,7 +76,7 @@ function onlyTypes(clause: string): boolean {
     .exec(clause)?.[1]
     ?.split(',')
     .map(name => name.trim())
-  return names?.every(name => name === '' || name.startsWith('type '))
+  return names?.every(name => name === '' || name.startsWith('type ')) === true
 }
 
 function withoutCommentsAndStrings(text: string): string {

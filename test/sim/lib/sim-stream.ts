@@ -167,7 +167,8 @@ export class SimStream implements Stream {
       const wanted = Math.min(SEGMENT_BYTES, this.#window, this.#queuedBytes)
       if (wanted === 0 && this.#queuedBytes > 0) return
       if (wanted > 0 && this.#host !== this.#peerHost && !this.#host.up.hasRoom(this.#net.clock.now(), wanted)) {
-        this.#schedulePump(5)
+        // By chance, so that streams on one line get alike.
+        this.#schedulePump(1 + this.#rng.below(9))
         return
       }
       this.#sendSegment(wanted)
