@@ -35,10 +35,11 @@ export interface RequestingPeer {
   /**
    * Takes the request; marks it in the picker with `markAsDownloading`.
    *
-   * @param busy others are asked for the block too
+   * @param busy    others are asked for the block too
+   * @param options what it was picked with: `markAsDownloading` takes them
    * @returns false if it cannot be taken; another is tried
    */
-  addRequest(piece: PieceIndex, block: BlockIndex, busy: boolean): boolean
+  addRequest(piece: PieceIndex, block: BlockIndex, busy: boolean, options: PickOptions): boolean
   setEndgame(on: boolean): void
 }
 
@@ -114,13 +115,14 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
   if (left <= 0) return IDLE
   if (peer.isChoking && peer.allowedFast.length === 0) return NOTHING
   const contiguous = contiguousBlocksFor(peer, context)
+  const options = pickOptionsFor(peer, context)
   const picked: BlockId[] = []
   const flags = picker.pickBlocks(
     peer.isChoking ? allowedPieces(peer, picker.numPieces) : peer.pieces,
     left,
     contiguous,
     peer.ref,
-    pickOptionsFor(peer, context),
+    options,
     picked,
     peer.suggested,
     context.numPeers,
@@ -144,7 +146,7 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
     }
     // A timed-out request is free for others in the picker, but this peer may still answer it.
     if (peer.hasRequest(piece, block)) continue
-    if (peer.addRequest(piece, block, false)) left--
+    if (peer.addRequest(piece, block, false, options)) left--
   }
   if (left <= 0) {
     peer.setEndgame(false)
@@ -152,7 +154,9 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
   }
   // Too few allowed-fast pieces are not the end of the game.
   if (!peer.isChoking) peer.setEndgame(true)
-  if (busy !== -1 && peer.numRequests === 0) peer.addRequest(picker.pieceOf(busy), picker.blockOf(busy), true)
+  if (busy !== -1 && peer.numRequests === 0) {
+    peer.addRequest(picker.pieceOf(busy), picker.blockOf(busy), true, options)
+  }
   return outcome
 }
 

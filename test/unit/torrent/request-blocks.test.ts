@@ -59,9 +59,9 @@ class Peer implements RequestingPeer {
   hasRequest(piece: number, block: number) {
     return this.requests.some(r => r.startsWith(`${piece}:${block}`))
   }
-  addRequest(piece: number, block: number, busy: boolean) {
+  addRequest(piece: number, block: number, busy: boolean, options = 0) {
     if (this.refuses.has(`${piece}:${block}`)) return false
-    this.#picker.markAsDownloading(piece, block, this.ref)
+    this.#picker.markAsDownloading(piece, block, this.ref, options)
     this.requests.push(`${piece}:${block}${busy ? '!' : ''}`)
     return true
   }
@@ -166,6 +166,19 @@ describe('requesting', () => {
     // Two were picked, one of them refused.
     expect(peer.requests).toEqual(['0:1'])
   })
+})
+
+test('what slow peers alone are asked for ranks behind open pieces', () => {
+  const c = context(3)
+  const slow = new Peer(c.picker, 1)
+  slow.isSnubbed = true
+  slow.desiredQueueSize = 1
+  requestBlocks(slow, c)
+  const fast = new Peer(c.picker, 2)
+  fast.desiredQueueSize = 2 * PER_PIECE
+  requestBlocks(fast, c)
+  const taken = slow.requests[0]!.split(':')[0]!
+  expect(fast.requests.every(r => !r.startsWith(`${taken}:`))).toBe(true)
 })
 
 describe('end game', () => {
