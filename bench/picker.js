@@ -26,6 +26,7 @@ const sizes = argument('--pieces', '1000,100000').split(',').map(Number)
 const BLOCKS = 16
 const BLOCK = 16384
 const WINDOW = 32
+const WARM_UP = 2
 /** Blocks to choose per measurement; the plain scan is stopped after this many milliseconds. */
 const CHOICES = 20_000
 const SCAN_MS = 500
@@ -193,8 +194,8 @@ function summary(values) {
 const results = []
 for (const pieces of sizes) {
   const rows = { blocks: [], picks: [], haves: [], bitfields: [], rebuild: [], plainBlocks: [], plainBitfields: [] }
-  // The first run warms up and is not counted.
-  for (let run = 0; run <= runs; run++) {
+  // The first runs warm up and are not counted.
+  for (let run = 0; run < WARM_UP + runs; run++) {
     const rng = new SeededRng(run + 1)
     const peers = makePeers(pieces, rng)
     const ours = downloadOurs(pieces, peers, rng.fork('ours'))
@@ -203,7 +204,7 @@ for (const pieces of sizes) {
     const bitfields = bitfieldsOurs(pieces, peers, rng)
     const plainBitfields = bitfieldsPlain(pieces, peers, rng)
     const rebuild = rebuildMs(pieces, peers, rng)
-    if (run === 0) continue
+    if (run < WARM_UP) continue
     rows.blocks.push(ours.blocksPerSecond)
     rows.picks.push(ours.picksPerSecond)
     rows.haves.push(haves)
