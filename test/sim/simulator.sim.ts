@@ -144,12 +144,12 @@ describe('the network', () => {
         listen(sim, to, 4000, stream => stream.setHandler(at))
         const stream = from.connect({ to: [to.host.addresses[0]!, 4000] })
         stream.setHandler(collector())
-        stream.write([new Uint8Array(2_000_000)])
+        stream.write([new Uint8Array(6_000_000)])
         return at
       })
-      sim.run(10_000)
-      for (const at of ends) expect(at.bytes).toBeGreaterThan(350_000)
-      expect(ends[0]!.bytes + ends[1]!.bytes).toBeLessThan(1_100_000)
+      sim.run(60_000)
+      for (const at of ends) expect(at.bytes).toBeGreaterThan(2_400_000)
+      expect(ends[0]!.bytes + ends[1]!.bytes).toBeLessThan(6_000_000)
     })
   })
 

@@ -101,6 +101,7 @@ class SimStorage implements StorageHandle {
   readonly collected: Job[] = []
   readonly queue: Job[] = []
   busy = false
+  removed = false
 
   constructor(id: number, options: StorageOptions, below: StorageHandle) {
     this.id = id
@@ -129,6 +130,8 @@ export class SimDisk implements DiskIo {
   readonly #wake = () => {
     for (const storage of this.#storages.values()) this.#next(storage)
   }
+  /** With jobs that were not handed over yet; also removed ones, whose jobs are aborted. */
+  readonly #touched = new Set<SimStorage>()
   #nextId = 1
   #closing: (() => void) | null = null
 
@@ -154,6 +157,8 @@ export class SimDisk implements DiskIo {
 
   removeStorage(handle: StorageHandle): void {
     const storage = this.#storage(handle)
+    if (storage.removed) throw new Error('SimDisk: removed twice')
+    storage.removed = true
     this.#add(storage, 0, () => {
       this.#keep(storage, () => {
         this.#below.removeStorage(storage.below)
@@ -328,25 +333,25 @@ export class SimDisk implements DiskIo {
   }
 
   submit(): void {
-    for (const storage of this.#storages.values()) {
+    for (const storage of this.#touched) {
       storage.queue.push(...storage.collected.splice(0))
       this.#next(storage)
     }
+    this.#touched.clear()
   }
 
   close(done: () => void): void {
     this.#closing = done
     this.submit()
-    const left = [...this.#storages.values()]
+    const left = [...this.#storages.values()].filter(storage => !storage.removed)
     for (const storage of left) this.removeStorage(storage)
     this.submit()
     this.#mayClose()
   }
 
   #storage(handle: StorageHandle): SimStorage {
-    const storage = this.#storages.get(handle.id)
-    if (storage === undefined) throw new Error('SimDisk: no such storage')
-    return storage
+    if (!(handle instanceof SimStorage)) throw new Error('SimDisk: no such storage')
+    return handle
   }
 
   #cost(bytes: number, bytesPerSecond: number): number {
@@ -355,6 +360,7 @@ export class SimDisk implements DiskIo {
 
   #add(storage: SimStorage, costMs: number, run: () => void): void {
     storage.collected.push({ costMs, run })
+    this.#touched.add(storage)
   }
 
   #simple(
