@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { tryBdecode } from '../../../src/bencode/bdecode.ts'
+import { Sha1Hash } from '../../../src/core/digest.ts'
 import { EncPolicy, TrackerEvent } from '../../../src/core/enums.ts'
 import type { ErrorCode } from '../../../src/core/error-code.ts'
 import { LibtorrentErrors } from '../../../src/core/error-table.ts'
@@ -21,6 +22,27 @@ describe('the URL of an announce', () => {
         '&uploaded=2&downloaded=1&left=3&corrupt=4&key=0000BEEF&numwant=50&compact=1&no_peer_id=1' +
         '&supportcrypto=1&redundant=5',
     )
+  })
+
+  test('is byte for byte what libtorrent 2.0.8 sends', () => {
+    const captured =
+      'http://127.0.0.1:34699/announce?k=1&info_hash=ab%00%ff%20!~*()ababababab&peer_id=-LT2080-4yEICIU5rc7(' +
+      '&port=39629&uploaded=0&downloaded=0&left=16384&corrupt=0&key=844D6784&event=started&numwant=200' +
+      '&compact=1&no_peer_id=1&supportcrypto=1&redundant=0'
+    const over = {
+      url: 'http://127.0.0.1:34699/announce?k=1',
+      infoHash: new Sha1Hash(Uint8Array.from(ascii('ab\0\xff !~*()ababababab'))),
+      peerId: ascii('-LT2080-4yEICIU5rc7('),
+      uploaded: 0,
+      downloaded: 0,
+      left: 16384,
+      corrupt: 0,
+      redundant: 0,
+      key: 0x844d6784,
+      event: TrackerEvent.started,
+      numWant: 200,
+    }
+    expect(announceUrl(request(over), 39629, settings)).toBe(captured)
   })
 
   test('escapes bytes with lower-case digits', () => {
