@@ -21,7 +21,7 @@ const PART_SLOT = FILES_PER_STORAGE - 1
 /** The kernel takes no more views in one call. */
 const MAX_IOV = 1024
 /** Bytes per write call; see bench/commit.js. */
-const WRITE_STEP = 1 << 20
+const WRITE_STEP = 64 * 1024
 
 /** Descriptors by storage and file. */
 export class WorkerFiles {
