@@ -25,11 +25,11 @@ interface Failure {
   readonly operation: Operation
 }
 
-export class HttpTracker implements TrackerJob, HttpSink {
+export class HttpTracker implements TrackerJob {
   readonly request: TrackerRequest
+  requester: TrackerRequester | null
   readonly #settings: TrackerSettings
   readonly #port: TrackerManagerPort
-  readonly #requester: TrackerRequester | null
   readonly #ended: (job: HttpTracker) => void
   #http: HttpRequest | null = null
   #deadline = Number.POSITIVE_INFINITY
@@ -51,7 +51,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
     this.#settings = settings
     this.#port = port
     this.request = request
-    this.#requester = requester
+    this.requester = requester
     this.#ended = ended
   }
 
@@ -80,7 +80,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
     const stopped = request.event === TrackerEvent.stopped
     const timeout = stopped ? settings.stopTrackerTimeout : settings.trackerCompletionTimeout
     if (timeout > 0) this.#deadline = this.#port.now() + timeout * 1000
-    this.#http = this.#port.http.request(this.#options(url, timeout), this)
+    this.#http = this.#port.http.request(this.#options(url, timeout), this.#sink())
     this.#port.sentBytes(url.length + HEAD_SIZE)
   }
 
@@ -97,14 +97,24 @@ export class HttpTracker implements TrackerJob, HttpSink {
     this.#ended(this)
   }
 
-  onHead(head: HttpHead): void {
+  #sink(): HttpSink {
+    const port = this.#port
+    return {
+      onHead: head => port.turn(() => this.#onHead(head)),
+      onData: chunk => port.turn(() => this.#onData(chunk)),
+      onEnd: () => port.turn(() => this.#onEnd()),
+      onError: error => port.turn(() => this.#onError(error)),
+    }
+  }
+
+  #onHead(head: HttpHead): void {
     if (this.#over) return
     if (head.remoteAddress !== '') this.#remote = head.remoteAddress
     if (head.status === 200) return
     this.#fail(new ErrorCode(head.status, httpCategory()), Operation.bittorrent, head.statusText)
   }
 
-  onData(chunk: Uint8Array): void {
+  #onData(chunk: Uint8Array): void {
     if (this.#over) return
     this.#bodySize += chunk.length
     if (this.#bodySize > this.#maxBody()) {
@@ -114,14 +124,14 @@ export class HttpTracker implements TrackerJob, HttpSink {
     this.#body.push(chunk.slice())
   }
 
-  onEnd(): void {
+  #onEnd(): void {
     if (this.#over) return
     this.#port.receivedBytes(this.#bodySize + HEAD_SIZE)
     const { request } = this
     const body = concatBytes(this.#body)
     const { response, error } = parseTrackerResponse(body, request.scrape ? request.infoHash.key() : null)
     response.interval = Math.max(response.interval, this.#settings.minAnnounceInterval)
-    const requester = this.#requester
+    const requester = this.requester
     if (response.warningMessage !== '') requester?.trackerWarning(request, response.warningMessage)
     if (error !== null) {
       const retry = response.retryIn > 0 ? response.retryIn : response.interval
@@ -137,7 +147,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
     }
   }
 
-  onError(error: ErrorCode, _operation: Operation): void {
+  #onError(error: ErrorCode): void {
     if (this.#over) return
     if (this.#refusal !== null) this.#fail(this.#refusal.error, this.#refusal.operation)
     else this.#fail(error, Operation.sockRead)
@@ -212,7 +222,7 @@ export class HttpTracker implements TrackerJob, HttpSink {
   #fail(error: ErrorCode, operation: Operation, message = '', retryInterval = 0): void {
     if (this.#over) return
     this.abort()
-    this.#requester?.trackerRequestError(this.request, error, operation, message, retryInterval)
+    this.requester?.trackerRequestError(this.request, error, operation, message, retryInterval)
   }
 
   /** For failures that arise while the requester is still inside the call that queued the request. */

@@ -4,7 +4,7 @@ import type { Endpoint } from '../core/endpoint.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { HttpClient, Resolver, Rng } from '../core/runtime.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
-import type { TrackerRequest, TrackerSocket } from './announce-request.ts'
+import type { TrackerRequest, TrackerRequester, TrackerSocket } from './announce-request.ts'
 
 /** The settings that tracker requests obey, read anew at each request. */
 export type TrackerSettings = Pick<
@@ -45,6 +45,8 @@ export interface TrackerManagerPort {
   now(): number
   /** Runs `fn` in a turn of its own, soon. */
   defer(fn: () => void): void
+  /** Runs `fn` now, in a turn: what HTTP client and resolver call back enters through it. */
+  turn(fn: () => void): void
   /** Sends a UDP tracker packet from a listen socket. @returns why it could not be sent, else `null` */
   sendUdp(socket: TrackerSocket, to: Endpoint, packet: Uint8Array): ErrorCode | null
   /** The same through a SOCKS5 proxy that resolves the name. */
@@ -60,6 +62,8 @@ export interface TrackerManagerPort {
 /** A request in the hands of the manager. */
 export interface TrackerJob {
   readonly request: TrackerRequest
+  /** Set to `null` when it does not want to hear of the outcome any more. */
+  requester: TrackerRequester | null
   /** When it times out; `Infinity` before it started or without a limit. */
   readonly deadline: number
   start(): void

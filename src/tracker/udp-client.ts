@@ -120,9 +120,9 @@ export class UdpClient {
  */
 export class UdpRequest implements TrackerJob {
   readonly request: TrackerRequest
+  requester: TrackerRequester | null
   transactionId = 0
   readonly #client: UdpClient
-  readonly #requester: TrackerRequester | null
   /** Addresses left to try, the present one first. */
   #endpoints: Endpoint[] = []
   #target: Endpoint = ['0.0.0.0', 0]
@@ -139,7 +139,7 @@ export class UdpRequest implements TrackerJob {
   constructor(client: UdpClient, request: TrackerRequest, requester: TrackerRequester | null) {
     this.#client = client
     this.request = request
-    this.#requester = requester
+    this.requester = requester
   }
 
   get deadline(): number {
@@ -177,7 +177,7 @@ export class UdpRequest implements TrackerJob {
     // the session may be closing when `stopped` is sent: not worth waiting for a name server
     const options = { cacheOnly: this.request.event === TrackerEvent.stopped, abortOnShutdown: true }
     this.#client.port.resolver.resolve(parts.hostname, options, (error, addresses) => {
-      this.#resolved(error, addresses, port)
+      this.#client.port.turn(() => this.#resolved(error, addresses, port))
     })
   }
 
@@ -307,7 +307,7 @@ export class UdpRequest implements TrackerJob {
     const ips = this.#endpoints.map(endpoint => endpoint[0])
     const ip = isUnspecified(this.#target[0]) ? null : this.#target[0]
     this.abort()
-    this.#requester?.trackerResponse(this.request, ip, ips, response)
+    this.requester?.trackerResponse(this.request, ip, ips, response)
     return true
   }
 
@@ -318,7 +318,7 @@ export class UdpRequest implements TrackerJob {
       return true
     }
     this.abort()
-    this.#requester?.trackerScrapeResponse(this.request, reply.complete, reply.incomplete, reply.downloaded, -1)
+    this.requester?.trackerScrapeResponse(this.request, reply.complete, reply.incomplete, reply.downloaded, -1)
     return true
   }
 
@@ -329,7 +329,7 @@ export class UdpRequest implements TrackerJob {
     const next = this.#endpoints[0]
     if (next === undefined || !this.request.socket.open) {
       this.abort()
-      this.#requester?.trackerRequestError(this.request, error, operation, message, 0)
+      this.requester?.trackerRequestError(this.request, error, operation, message, 0)
       return
     }
     this.#target = next

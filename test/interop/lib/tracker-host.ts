@@ -62,6 +62,7 @@ export class TrackerHost {
       rng,
       now: () => clock.now(),
       defer: fn => this.runtime.defer(fn),
+      turn: fn => fn(),
       sendUdp: (socket, to, packet) =>
         this.#datagrams.get(socket)?.send(packet, to) === true ? null : errnoError('EAGAIN'),
       sendUdpToHost: () => errnoError('EAFNOSUPPORT'),

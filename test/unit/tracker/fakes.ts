@@ -111,6 +111,7 @@ export class World implements TrackerManagerPort {
   receivedTotal = 0
   queued = 0
   idles = 0
+  turns = 0
   #deferred: (() => void)[] = []
   readonly manager: TrackerManager
 
@@ -150,6 +151,11 @@ export class World implements TrackerManagerPort {
 
   defer(fn: () => void): void {
     this.#deferred.push(fn)
+  }
+
+  turn(fn: () => void): void {
+    this.turns++
+    fn()
   }
 
   /** Runs what was deferred. */
