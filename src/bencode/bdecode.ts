@@ -100,7 +100,7 @@ class Parser {
     this.#depthLimit = depthLimit
     this.#tokenLimit = tokenLimit
     const size = buffer.length
-    this.#table = new TokenTable(buffer, size <= 1024 ? (size >> 1) + 8 : (size >> 4) + 512)
+    this.#table = new TokenTable(buffer, size <= 1024 ? (size >> 1) + 8 : (size >> 6) + 512)
   }
 
   run(): BdecodeResult {
@@ -146,7 +146,7 @@ class Parser {
         break
       }
       if (w >= room) {
-        words = grow(table)
+        words = grow(table, Math.min((w / at) * (end - at), 2 * tokensLeft))
         room = words.length - 2 * SPARE
       }
       const t = b[at]!
@@ -280,7 +280,7 @@ class Parser {
     const table = this.#table
     const at = this.#at * 8
     while (depth > 0) {
-      if (w + 2 * SPARE > table.words.length) grow(table)
+      if (w + 2 * SPARE > table.words.length) grow(table, 0)
       const words = table.words
       if (lacksValue) {
         words[w] = at + TOKEN_DICT
@@ -296,7 +296,7 @@ class Parser {
       const top = stack[--depth]!
       words[top + 1] = (w - top) >>> 1
     }
-    if (w + 2 * SPARE > table.words.length) grow(table)
+    if (w + 2 * SPARE > table.words.length) grow(table, 0)
     return w
   }
 }
@@ -316,8 +316,14 @@ function overflows(b: Uint8Array, start: number, last: number): boolean {
   return BigInt(bytesToBinary(b.subarray(start, last + 1))) > 0x7fffffffffffffffn
 }
 
-function grow(table: TokenTable): Uint32Array {
-  const words = new Uint32Array(table.words.length * 2 + 16)
+/**
+ * Makes room for more tokens, once in most cases: fresh memory costs more than all of the parsing.
+ *
+ * @param more words still to come if the rest of the buffer is like what was read
+ */
+function grow(table: TokenTable, more: number): Uint32Array {
+  const { length } = table.words
+  const words = new Uint32Array(2 * Math.ceil((Math.max(length * 1.5, length + more * 1.05) + 32) / 2))
   words.set(table.words)
   table.words = words
   return words
@@ -348,12 +354,8 @@ class PlainBuilder {
         return this.#string(i)
       case TOKEN_INTEGER:
         return this.#integer(i)
-      case TOKEN_LIST: {
-        const list: Entry[] = []
-        while ((words[2 * this.#i]! & 7) !== TOKEN_END) list.push(this.value())
-        this.#i++
-        return list
-      }
+      case TOKEN_LIST:
+        return this.#list(i)
       default: {
         // keeps the shapes that objects of equal keys share, which `Object.create(null)` does not: twice as fast
         const dictionary: { [key: string]: Entry } = Object.setPrototypeOf({}, null)
@@ -365,6 +367,30 @@ class PlainBuilder {
         return dictionary
       }
     }
+  }
+
+  /** Short lists are made at their size: one that grows by `push` reserves room for 17 at once. */
+  #list(i: number): Entry[] {
+    let list: Entry[]
+    switch (this.#table.childCount(i)) {
+      case 0:
+        list = []
+        break
+      case 1:
+        list = [this.value()]
+        break
+      case 2:
+        list = [this.value(), this.value()]
+        break
+      case 3:
+        list = [this.value(), this.value(), this.value()]
+        break
+      default:
+        list = []
+        while ((this.#words[2 * this.#i]! & 7) !== TOKEN_END) list.push(this.value())
+    }
+    this.#i++
+    return list
   }
 
   #string(i: number): Uint8Array {
