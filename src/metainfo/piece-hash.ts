@@ -8,7 +8,7 @@
  */
 
 import { BLOCK_SIZE } from '../core/brands.ts'
-import { Hasher, Hasher256, sha1, sha256 } from '../core/hash.ts'
+import { Hasher, Hasher256, sha1, sha256Into } from '../core/hash.ts'
 
 const HASH_SIZE = 32
 const ZEROS = new Uint8Array(BLOCK_SIZE)
@@ -55,7 +55,7 @@ export class PieceHasher {
   readonly #v1: Hasher | null
   readonly #partial: Hasher256 | null
   /** Room for the leaf hashes of a piece; the root is computed in place. */
-  readonly #leaves: Uint8Array
+  readonly #leaves: Buffer
   #blocks = 0
   /** Bytes of the block that `#partial` has got so far. */
   #partialLength = 0
@@ -64,7 +64,7 @@ export class PieceHasher {
   constructor(v1: boolean, v2: boolean, maxLeaves: number) {
     this.#v1 = v1 ? new Hasher() : null
     this.#partial = v2 ? new Hasher256() : null
-    this.#leaves = new Uint8Array(v2 ? maxLeaves * HASH_SIZE : 0)
+    this.#leaves = Buffer.alloc(v2 ? maxLeaves * HASH_SIZE : 0)
   }
 
   /** The next bytes of the piece; borrowed during the call. */
@@ -107,10 +107,10 @@ export class PieceHasher {
     this.#blocks = 0
     for (let n = leafCount; n > 1; n >>= 1) {
       for (let i = 0; i < n; i += 2) {
-        leaves.set(sha256(leaves.subarray(i * HASH_SIZE, (i + 2) * HASH_SIZE)), (i >> 1) * HASH_SIZE)
+        sha256Into(leaves.subarray(i * HASH_SIZE, (i + 2) * HASH_SIZE), leaves, (i >> 1) * HASH_SIZE)
       }
     }
-    return leaves.slice(0, HASH_SIZE)
+    return new Uint8Array(leaves.subarray(0, HASH_SIZE))
   }
 
   #updateBlocks(view: Uint8Array, partial: Hasher256): void {
@@ -123,7 +123,7 @@ export class PieceHasher {
       this.#endBlock()
     }
     for (; view.length - at >= BLOCK_SIZE; at += BLOCK_SIZE) {
-      this.#addLeaf(sha256(view.subarray(at, at + BLOCK_SIZE)))
+      sha256Into(view.subarray(at, at + BLOCK_SIZE), this.#leaves, this.#nextLeaf())
     }
     if (at < view.length) {
       partial.update(view.subarray(at))
@@ -133,15 +133,16 @@ export class PieceHasher {
 
   #endBlock(): void {
     if (this.#partial === null || this.#partialLength === 0) return
-    this.#addLeaf(this.#partial.final().view())
+    this.#leaves.set(this.#partial.final().view(), this.#nextLeaf())
     this.#partial.reset()
     this.#partialLength = 0
   }
 
-  #addLeaf(hash: Uint8Array): void {
+  /** Where the next leaf goes. */
+  #nextLeaf(): number {
     const at = this.#blocks * HASH_SIZE
     if (at >= this.#leaves.length) throw new RangeError('PieceHasher: more blocks than the piece has leaves')
-    this.#leaves.set(hash, at)
     this.#blocks++
+    return at
   }
 }
