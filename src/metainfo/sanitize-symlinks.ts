@@ -5,6 +5,12 @@ import type { FileStorage } from './file-storage.ts'
 import { isCompletePath, joinPath, splitFirst } from './path.ts'
 
 /**
+ * Links one path may lead through. Deviation: libtorrent has no limit, so its time grows with the square of their
+ * number; a system would not open such a path anyway.
+ */
+const MAX_LINKS = 40
+
+/**
  * Rewrites the symlinks of a torrent whose target is not one of its files, directories or other symlinks. Targets
  * relative to the link itself are accepted and made relative to the torrent. Costs nothing without symlinks.
  */
@@ -30,7 +36,7 @@ class SymlinkCheck {
       if (!this.#byPath.has(path)) this.#byPath.set(path, i)
     }
     for (const path of files.paths()) this.#addDirectory(path)
-    this.#budget = 100_000 + 16 * files.numFiles()
+    this.#budget = 100_000 + 4 * files.numFiles()
   }
 
   run(): void {
@@ -87,7 +93,7 @@ class SymlinkCheck {
       const branch = target.slice(0, at)
       if (!this.#directories.has(branch)) {
         const link = this.#links.get(branch)
-        if (link === undefined || traversed.has(branch)) return false
+        if (link === undefined || traversed.has(branch) || traversed.size === MAX_LINKS) return false
         traversed.add(branch)
         target = joinPath(link, target.slice(at + 1))
         // the path has changed: from its start again

@@ -181,6 +181,15 @@ test('symlinks stay inside the torrent', () => {
   expect(linksOf(odd)).toEqual(['', 'temp/a/_/bar'])
 })
 
+test('a path may lead through 40 links, as systems allow, and long chains cost little', () => {
+  const chain = (n: number) => {
+    const links = Array.from({ length: n }, (_, i) => link([`l${i}`], i === n - 1 ? ['d'] : [`l${i + 1}`, '']))
+    return linksOf(multiV1([path('d', '_', 'x'), ...links]))[1]
+  }
+  expect(chain(2)).toBe('temp/l1/_')
+  expect(chain(20_000)).toBe('temp/l0')
+})
+
 test('a symlink has no size, and is none without a target', () => {
   const layout = layoutOf(multiV1([path('a'), { ...link(['l'], ['a']), length: 99 }, { ...path('m'), attr: 'l' }]))
   expect([layout.fileSize(1), layout.fileFlags(1)]).toEqual([0, FileFlags.flagSymlink])
