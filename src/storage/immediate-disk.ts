@@ -42,13 +42,24 @@ export class ImmediateJobs {
 
   run(): void {
     for (let job = this.#queued.shift(); job !== undefined; job = this.#queued.shift()) this.#ended.push(job())
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#ended.length === 0 || this.#scheduled) return
     this.#scheduled = true
     this.#defer(() => {
       this.#scheduled = false
       const ended = this.#ended
       this.#ended = []
-      for (const fn of ended) fn()
+      let told = 0
+      try {
+        while (told < ended.length) ended[told++]!()
+      } finally {
+        // A callback that throws must not cost the others theirs.
+        this.#ended = [...ended.slice(told), ...this.#ended]
+        this.#schedule()
+      }
     })
   }
 }

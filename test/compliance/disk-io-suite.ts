@@ -385,6 +385,66 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       expect(disk.slots.inUse).toBe(0)
     })
 
+    test('whatever is done at once, every read sees the writes before it and none after', async () => {
+      let seed = 7
+      const random = (n: number): number => {
+        seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff
+        return (seed >> 8) % n
+      }
+      const storages = [0, 1, 2].map(i => disk.addStorage(optionsFor(MIXED, `${world.savePath}/${i}`)))
+      /** Generation of each piece, as of the last write given. */
+      const written = storages.map(() => new Array<number>(MIXED.numPieces()).fill(-1))
+      const content = contentOf(MIXED)
+      const bytesOf = (piece: number, generation: number): Uint8Array => {
+        const out = pieceOf(MIXED, content, piece).map(byte => byte ^ generation)
+        if (piece === 0) out.fill(0, 3 * BLOCK + 110, 4 * BLOCK)
+        return out
+      }
+      let given = 0
+      let ended = 0
+      const wrong: string[] = []
+      const end = (fine: boolean, what: string): void => {
+        ended++
+        if (!fine) wrong.push(what)
+      }
+      for (let n = 0; n < 400; n++) {
+        const which = random(3)
+        const storage = storages[which]!
+        const piece = random(MIXED.numPieces())
+        const generation = written[which]![piece]!
+        given++
+        const kind = random(8)
+        if (kind < 3 || generation < 0) {
+          const bytes = bytesOf(piece, n & 127)
+          written[which]![piece] = n & 127
+          const hashes = { v1: sha1(bytes), v2: null }
+          const slots = fillSlots(disk, bytes, kind === 0)
+          disk.commitPiece(storage, piece, slots, hashes, false, r => end(r.v1Passed === true, `commit ${n}`))
+        } else if (kind < 6) {
+          const bytes = bytesOf(piece, generation)
+          const offset = random(bytes.length - 1)
+          const length = 1 + random(Math.min(BLOCK, bytes.length - offset - 1))
+          disk.read(storage, piece, offset, length, { sequential: kind === 5 }, r => {
+            const got = Buffer.concat(r.views)
+            end(got.equals(bytes.subarray(offset, offset + length)), `read ${n}`)
+            r.release()
+          })
+        } else if (kind === 6) {
+          const expected = sha1(bytesOf(piece, generation))
+          disk.hashPieces(storage, piece, 1, { v1: true, v2: false, blockHashes: false }, r =>
+            end(r.v1 !== null && Buffer.compare(r.v1, expected) === 0, `hash ${n}`),
+          )
+        } else {
+          disk.releaseFiles(storage, error => end(error === null, `release ${n}`))
+        }
+        if (random(10) === 0) disk.submit()
+        if (n % 50 === 49) await world.until(() => ended === given, 'a batch of jobs')
+      }
+      await world.until(() => ended === given, 'all jobs')
+      expect(wrong).toEqual([])
+      expect(disk.slots.inUse).toBe(0)
+    })
+
     test('pieces of several storages do not mix', async () => {
       const content = contentOf(MIXED)
       const other = content.map(byte => byte ^ 0xff)

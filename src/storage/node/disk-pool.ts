@@ -69,10 +69,8 @@ class NodeDisk implements DiskIo {
   readonly #pool: WorkerPool<Job>
   readonly #storages = new Map<number, StorageState>()
   readonly #openFiles = new OpenFileTable()
-  /** Jobs that have ended, to be told to their owners in one turn. */
-  #ended: Job[] = []
-  /** Other callbacks that are due. */
-  #due: (() => void)[] = []
+  /** Jobs that have ended, and other callbacks that are due: told to their owners in one turn. */
+  #ended: { deliver(): void }[] = []
   #deliveryScheduled = false
   #settings: DiskSettings
   #nextStorage = 1
@@ -180,7 +178,7 @@ class NodeDisk implements DiskIo {
     piece: PieceIndex,
     offset: number,
     length: number,
-    _flags: ReadFlags,
+    flags: ReadFlags,
     done: (result: ReadResult) => void,
   ): void {
     const state = this.#usable(storage)
@@ -200,6 +198,10 @@ class NodeDisk implements DiskIo {
       }
       lines.push(line)
     }
+    // Someone who starts on a line after the one before it will most likely go on to the next.
+    const goesOn =
+      first > 0 && offset === first * LINE_SIZE && this.#cache.get(state.id, piece, first - 1) !== undefined
+    if (goesOn || flags.sequential === true) this.#readAhead(state, piece, last + 1)
     let pending = 0
     const settle = (): void => {
       if (--pending > 0) return
@@ -513,6 +515,13 @@ class NodeDisk implements DiskIo {
     return line
   }
 
+  /** Starts to fill a line that will be asked for soon, if there is memory to spare. */
+  #readAhead(state: StorageState, piece: PieceIndex, index: number): void {
+    if (index * LINE_SIZE >= state.pieceSize(piece)) return
+    const line = this.#line(state, piece, index)
+    if (line !== null) this.#cache.release(line)
+  }
+
   #readFrom(lines: readonly CacheLine[], offset: number, length: number): ReadResult {
     const views: Uint8Array[] = []
     let error: DiskError | null = null
@@ -634,7 +643,7 @@ class NodeDisk implements DiskIo {
   // -- telling the owners
 
   #later(fn: () => void): void {
-    this.#due.push(fn)
+    this.#ended.push({ deliver: fn })
     this.#scheduleDelivery()
   }
 
@@ -649,22 +658,30 @@ class NodeDisk implements DiskIo {
   }
 
   #deliver(): void {
-    if (this.#ended.length > 0 || this.#due.length > 0) {
+    if (this.#ended.length > 0) {
       const ended = this.#ended
-      const due = this.#due
       this.#ended = []
-      this.#due = []
-      this.#turn(() => {
-        for (const job of ended) job.deliver()
-        for (const fn of due) fn()
-      })
+      this.#turn(() => this.#tell(ended))
     }
     this.#checkClosed()
   }
 
+  /** A callback that throws must not cost the others theirs: they come in the next turn. */
+  #tell(ended: readonly { deliver(): void }[]): void {
+    let told = 0
+    try {
+      while (told < ended.length) ended[told++]!.deliver()
+    } finally {
+      if (told < ended.length) {
+        this.#ended = [...ended.slice(told), ...this.#ended]
+        this.#scheduleDelivery()
+      }
+    }
+  }
+
   #checkClosed(): void {
     if (this.#closing === null || this.#jobs.queued + this.#jobs.running > 0) return
-    if (this.#ended.length > 0 || this.#due.length > 0) return
+    if (this.#ended.length > 0) return
     const done = this.#closing
     this.#closing = null
     this.#pool.close(() => queueMicrotask(() => this.#turn(done)))
