@@ -70,6 +70,11 @@ export class SimDrive {
     for (const wake of [...this.#wake]) wake()
   }
 
+  /** Puts a torrent's data there as if an earlier session had written it. */
+  fill(savePath: string, partFileName: string, pieces: ReadonlyMap<PieceIndex, Uint8Array>): void {
+    this.contents.set(`${savePath}/${partFileName}`, new Map(pieces))
+  }
+
   isHung(savePath: string): boolean {
     return this.#hung?.(savePath) === true
   }
@@ -125,6 +130,7 @@ export class SimDisk implements DiskIo {
   readonly #clock: SimClock
   readonly #log: EventLog
   readonly #drive: SimDrive
+  readonly #door: (fn: () => void) => void
   readonly #below: DiskIo
   readonly #storages = new Map<number, SimStorage>()
   readonly #wake = () => {
@@ -135,11 +141,18 @@ export class SimDisk implements DiskIo {
   #nextId = 1
   #closing: (() => void) | null = null
 
-  constructor(clock: SimClock, log: EventLog, drive: SimDrive = new SimDrive()) {
+  /** @param door what callbacks run inside: the turn of an engine */
+  constructor(
+    clock: SimClock,
+    log: EventLog,
+    drive: SimDrive = new SimDrive(),
+    door: (fn: () => void) => void = fn => fn(),
+  ) {
     this.#clock = clock
     this.#log = log
     this.#drive = drive
-    this.#below = createMemoryDisk({ defer: fn => clock.defer(fn) })
+    this.#door = door
+    this.#below = createMemoryDisk({ defer: fn => clock.defer(() => door(fn)) })
     drive.onUnhang(this.#wake)
   }
 
@@ -393,8 +406,10 @@ export class SimDisk implements DiskIo {
       return
     }
     storage.busy = false
-    job.run()
-    this.#below.submit()
+    this.#door(() => {
+      job.run()
+      this.#below.submit()
+    })
     this.#next(storage)
   }
 

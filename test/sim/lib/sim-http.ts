@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 import { gunzipSync, inflateRawSync, inflateSync } from 'node:zlib'
-import { isV6 } from '../../../src/core/endpoint.ts'
+import { isLoopback, isV6 } from '../../../src/core/endpoint.ts'
 import {
   ErrorCode,
   errnoError,
@@ -218,6 +218,10 @@ class SimHttpRequest implements HttpRequest {
     const target = this.#net.hostAt(address, this.#host)
     if (source === null) {
       this.#net.clock.after(0, () => next(errnoError('ENETUNREACH')))
+      return
+    }
+    if (isLoopback(source) && target !== this.#host) {
+      this.#net.clock.after(0, () => next(errnoError('EINVAL')))
       return
     }
     if (target === null || !this.#net.passes(this.#host, target, 'tcp')) return

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 import type { Endpoint } from '../../../src/core/endpoint.ts'
-import { isUnspecified } from '../../../src/core/endpoint.ts'
+import { isLoopback, isUnspecified } from '../../../src/core/endpoint.ts'
 import { SocketType } from '../../../src/core/enums.ts'
 import { ErrorCode, errnoError, MiscErrors, miscCategory } from '../../../src/core/error-code.ts'
 import { Operation } from '../../../src/core/operation.ts'
@@ -337,6 +337,8 @@ export function connectInSim(net: SimNetwork, rng: Rng, host: SimHost, options: 
     else if (address === null) stream.fail(errnoError('ENETUNREACH'), Operation.connect)
     else if (given !== null && !isUnspecified(given[0]) && !ownAddress(host, given[0]))
       stream.fail(errnoError('EADDRNOTAVAIL'), Operation.sockBind)
+    else if (isLoopback(local[0]) && net.hostAt(to[0], host) !== host)
+      stream.fail(errnoError('EINVAL'), Operation.connect)
     else knock(net, rng, host, stream, 1000)
   })
   return stream

@@ -48,6 +48,15 @@ export class Simulation {
       if (!this.clock.step(limit)) throw new Error(`${what} did not come about within ${limitMs} ms of virtual time`)
     }
   }
+
+  /** As `runUntil`, for conditions that cost too much to be asked after each event. */
+  runEverySecond(condition: () => boolean, limitMs: number, what: () => string): void {
+    const limit = this.clock.now() + limitMs
+    while (!condition()) {
+      if (this.clock.now() >= limit) throw new Error(`waited ${limitMs} ms of virtual time in vain for ${what()}`)
+      this.run(1000)
+    }
+  }
 }
 
 /** Runs a test in a world of its own. If it fails, the error says the seed and what happened last. */

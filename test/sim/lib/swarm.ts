@@ -1,0 +1,201 @@
+/** Whole sessions in a simulated world, and one torrent they share. */
+
+import type { Alert } from '../../../src/alert/alert.ts'
+import { Sha1Hash } from '../../../src/core/digest.ts'
+import { TorrentFlags } from '../../../src/core/enums.ts'
+import { sha1 } from '../../../src/core/hash.ts'
+import { SeededRng } from '../../../src/core/rng.ts'
+import type { AddTorrentParams } from '../../../src/metainfo/add-torrent-params.ts'
+import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
+import { CreateFlags } from '../../../src/metainfo/create-flags.ts'
+import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
+import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
+import { Engine } from '../../../src/session/engine.ts'
+import type { TorrentHandle } from '../../../src/session/torrent-handle.ts'
+import type { SettingsPack } from '../../../src/settings/pack-type.ts'
+import { SimDisk, SimDrive } from './sim-disk.ts'
+import type { HostOptions } from './sim-network.ts'
+import type { SimRuntime } from './sim-runtime.ts'
+import type { Simulation } from './simulation.ts'
+
+const SAVE_PATH = '/save'
+/** All alerts. */
+const EVERYTHING = 0x7fffffff
+
+/** A torrent with made-up content. */
+export interface SimTorrent {
+  readonly content: Uint8Array
+  readonly pieceLength: number
+  /** The .torrent file. */
+  readonly file: Uint8Array
+  readonly infoHash: Sha1Hash
+}
+
+/** Makes a v1 torrent of one file. */
+export function makeTorrent(size: number, pieceLength: number, seed = 1, trackers: readonly string[] = []): SimTorrent {
+  const content = new Uint8Array(size)
+  new SeededRng(seed).fill(content)
+  const creator = new CreateTorrent([new CreateFileEntry(`file-${seed}`, size)], pieceLength, CreateFlags.v1Only)
+  for (let piece = 0; piece < creator.numPieces(); piece++) {
+    const at = piece * pieceLength
+    creator.setHash(piece, new Sha1Hash(sha1(content.subarray(at, at + creator.pieceSize(piece)))))
+  }
+  for (const tracker of trackers) creator.addTracker(tracker)
+  const file = creator.generateBuf()
+  return { content, pieceLength, file, infoHash: loadTorrentBuffer(file).ti!.infoHashes().v1 }
+}
+
+export interface NodeOptions {
+  /** What it has when it starts; default nothing. */
+  readonly has?: 'all' | readonly number[]
+  readonly host?: Partial<HostOptions>
+  readonly settings?: SettingsPack
+  /** The disk of an earlier session. */
+  readonly drive?: SimDrive
+  readonly params?: (params: AddTorrentParams) => void
+}
+
+/** One session with the torrent. */
+export class SwarmNode {
+  readonly name: string
+  readonly runtime: SimRuntime
+  readonly engine: Engine
+  readonly drive: SimDrive
+  readonly handle: TorrentHandle
+  readonly alerts: Alert[] = []
+  readonly #sim: Simulation
+  #closed = false
+
+  constructor(sim: Simulation, name: string, torrent: SimTorrent, options: NodeOptions, runtime?: SimRuntime) {
+    this.#sim = sim
+    this.name = name
+    this.drive = options.drive ?? new SimDrive()
+    if (options.has !== undefined) fill(this.drive, torrent, options.has)
+    this.runtime = runtime ?? sim.host(name, options.host)
+    this.engine = new Engine({
+      runtime: this.runtime,
+      createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, this.drive, door),
+      settings: { alert_mask: EVERYTHING, listen_interfaces: '0.0.0.0:6881,[::]:6881', ...options.settings },
+      onCrash: error => {
+        throw error
+      },
+    })
+    this.engine.alerts.listen(alerts => {
+      for (const alert of alerts) {
+        this.alerts.push(alert)
+        if (!alert.what().includes('log')) sim.log.add(`${name}: ${alert.what()} ${alert.message()}`)
+      }
+    })
+    const params = loadTorrentBuffer(torrent.file)
+    params.savePath = SAVE_PATH
+    params.flags &= ~(TorrentFlags.paused | TorrentFlags.autoManaged)
+    options.params?.(params)
+    this.handle = this.engine.turn.call(() => this.engine.addTorrent(params))
+  }
+
+  /** Where others reach it. */
+  get endpoint(): readonly [string, number] {
+    return [this.runtime.host.seenAs([this.runtime.host.addresses[0]!, 0])[0], 6881]
+  }
+
+  get isSeeding(): boolean {
+    return this.handle.status().isSeeding
+  }
+
+  connectTo(other: { readonly endpoint: readonly [string, number] }): void {
+    this.handle.connectPeer(other.endpoint)
+  }
+
+  /** The names of the alerts that came, without those that only log. */
+  whats(): string[] {
+    return this.alerts.map(alert => alert.what()).filter(what => !what.includes('log'))
+  }
+
+  /** Ends the session and lets time pass until it has ended. The drive keeps what was written. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    let done = false
+    this.engine.turn.run('test', () =>
+      this.engine.close(() => {
+        done = true
+      }),
+    )
+    this.#sim.runUntil(() => done, 120_000, `${this.name} to close`)
+  }
+
+  /** True if the drive holds all of the torrent. Only after {@link close}. */
+  holds(torrent: SimTorrent): boolean {
+    const kept = this.drive.contents.get(keyOf(torrent))
+    for (const [piece, bytes] of piecesOf(torrent, 'all')) {
+      const have = kept?.get(piece)
+      if (have === undefined || !Buffer.from(have).equals(bytes)) return false
+    }
+    return true
+  }
+}
+
+/** Several sessions with one torrent. */
+export class Swarm {
+  readonly nodes: SwarmNode[] = []
+  readonly torrent: SimTorrent
+  readonly #sim: Simulation
+
+  constructor(sim: Simulation, torrent: SimTorrent) {
+    this.#sim = sim
+    this.torrent = torrent
+  }
+
+  add(name: string, options: NodeOptions = {}): SwarmNode {
+    const node = new SwarmNode(this.#sim, name, this.torrent, options)
+    this.nodes.push(node)
+    return node
+  }
+
+  /** Starts a session again on the host and the drive of one that was closed. */
+  restart(old: SwarmNode, options: NodeOptions = {}): SwarmNode {
+    const node = new SwarmNode(this.#sim, old.name, this.torrent, { ...options, drive: old.drive }, old.runtime)
+    this.nodes[this.nodes.indexOf(old)] = node
+    return node
+  }
+
+  /** Lets time pass until all have everything. */
+  complete(limitMs = 600_000, which: readonly SwarmNode[] = this.nodes): void {
+    let left = [...which]
+    this.#sim.runEverySecond(
+      () => {
+        left = left.filter(node => !node.isSeeding)
+        return left.length === 0
+      },
+      limitMs,
+      () => `these to complete: ${left.map(node => `${node.name} (${node.handle.status().progress})`).join(', ')}`,
+    )
+  }
+
+  close(): void {
+    for (const node of this.nodes) node.close()
+  }
+}
+
+function piecesOf(torrent: SimTorrent, which: 'all' | readonly number[]): Map<number, Uint8Array> {
+  const pieces = new Map<number, Uint8Array>()
+  const count = Math.ceil(torrent.content.length / torrent.pieceLength)
+  for (let piece = 0; piece < count; piece++) {
+    const at = piece * torrent.pieceLength
+    if (which === 'all' || which.includes(piece))
+      pieces.set(piece, torrent.content.subarray(at, at + torrent.pieceLength))
+  }
+  return pieces
+}
+
+function partFileName(torrent: SimTorrent): string {
+  return `.${torrent.infoHash}.parts`
+}
+
+function keyOf(torrent: SimTorrent): string {
+  return `${SAVE_PATH}/${partFileName(torrent)}`
+}
+
+function fill(drive: SimDrive, torrent: SimTorrent, which: 'all' | readonly number[]): void {
+  drive.fill(SAVE_PATH, partFileName(torrent), piecesOf(torrent, which))
+}
