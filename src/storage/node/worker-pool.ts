@@ -34,6 +34,15 @@ export interface PoolSink<J extends PoolJob> {
   capacity(): void
 }
 
+/** What the pool needs of a `Worker`. */
+export interface PoolWorker {
+  postMessage(message: ToWorker): void
+  on(event: 'message', fn: (answers: WireAnswer[]) => void): unknown
+  on(event: 'error' | 'exit', fn: () => void): unknown
+  ref(): void
+  unref(): void
+}
+
 export interface PoolLimits {
   /** Workers in normal times. */
   readonly workers: number
@@ -46,9 +55,9 @@ export interface PoolLimits {
 const DEPTH = 4
 const BULK_DEPTH = 2
 /** A job that runs this long in two looks is stalled. */
-const LOOK_MS = 150
+const LOOK_MS = 250
 /** An extra worker leaves after this many looks without work. */
-const IDLE_LOOKS = 40
+const IDLE_LOOKS = 24
 
 interface InFlight<J> {
   readonly id: number
@@ -59,7 +68,7 @@ interface InFlight<J> {
 }
 
 interface Thread<J> {
-  readonly worker: Worker
+  readonly worker: PoolWorker
   readonly claims: Int32Array
   readonly freeCells: number[]
   /** In the order given; the first is running. */
@@ -77,6 +86,7 @@ interface Thread<J> {
 export class WorkerPool<J extends PoolJob> {
   readonly #sink: PoolSink<J>
   readonly #segments: () => WorkerInit['segments']
+  readonly #spawn: (init: WorkerInit) => PoolWorker
   readonly #threads: Thread<J>[] = []
   #limits: PoolLimits
   #nextId = 1
@@ -84,10 +94,20 @@ export class WorkerPool<J extends PoolJob> {
   #look: ReturnType<typeof setInterval> | null = null
   #onEmpty: (() => void) | null = null
 
-  constructor(limits: PoolLimits, segments: () => WorkerInit['segments'], sink: PoolSink<J>) {
+  /**
+   * @param segments of the slabs, for a worker that starts
+   * @param spawn another way to start a worker, for tests
+   */
+  constructor(
+    limits: PoolLimits,
+    segments: () => WorkerInit['segments'],
+    sink: PoolSink<J>,
+    spawn: (init: WorkerInit) => PoolWorker = spawnThread,
+  ) {
     this.#limits = limits
     this.#segments = segments
     this.#sink = sink
+    this.#spawn = spawn
   }
 
   get size(): number {
@@ -192,6 +212,12 @@ export class WorkerPool<J extends PoolJob> {
     return useful < this.#limits.workers && this.#threads.length < this.#limits.maxWorkers
   }
 
+  #staying(): number {
+    let count = 0
+    for (const thread of this.#threads) if (!thread.leaving) count++
+    return count
+  }
+
   #pick(bulk: boolean): Thread<J> | null {
     let best: Thread<J> | null = null
     for (const thread of this.#threads) {
@@ -220,7 +246,7 @@ export class WorkerPool<J extends PoolJob> {
   #start(): Thread<J> {
     const claims = new SharedArrayBuffer(CLAIM_CELLS * 4)
     const init: WorkerInit = { segments: this.#segments(), claims, maxFiles: this.#filesPerWorker() }
-    const worker = new Worker(workerUrl(), { workerData: init, execArgv: [], env: {} })
+    const worker = this.#spawn(init)
     const freeCells: number[] = []
     for (let i = CLAIM_CELLS - 1; i >= 0; i--) freeCells.push(i)
     const thread: Thread<J> = {
@@ -316,7 +342,7 @@ export class WorkerPool<J extends PoolJob> {
       const head = thread.inFlight[0]
       if (head === undefined) {
         thread.seen = 0
-        if (this.#threads.length > this.#limits.workers && ++thread.idleLooks > IDLE_LOOKS) this.#dismiss(thread)
+        if (this.#staying() > this.#limits.workers && ++thread.idleLooks > IDLE_LOOKS) this.#dismiss(thread)
         continue
       }
       busy = true
@@ -331,7 +357,7 @@ export class WorkerPool<J extends PoolJob> {
       this.#relieve(thread)
     }
     if (relieved) this.#sink.capacity()
-    if (!busy && this.#threads.length <= this.#limits.workers && this.#look !== null) {
+    if (!busy && this.#staying() <= this.#limits.workers && this.#look !== null) {
       clearInterval(this.#look)
       this.#look = null
     }
@@ -352,6 +378,10 @@ export class WorkerPool<J extends PoolJob> {
       }
     }
   }
+}
+
+function spawnThread(init: WorkerInit): PoolWorker {
+  return new Worker(workerUrl(), { workerData: init, execArgv: [], env: {} })
 }
 
 /** In a checkout, where the sources are run as they are, workers come from the built package: Node 20 runs no .ts. */

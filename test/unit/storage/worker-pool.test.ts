@@ -1,0 +1,285 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type PoolJob, type PoolWorker, WorkerPool } from '../../../src/storage/node/worker-pool.ts'
+import type { ToWorker, WireAnswer, WireJob, WorkerInit } from '../../../src/storage/worker-protocol.ts'
+
+interface TestJob extends PoolJob {
+  readonly name: string
+}
+
+/** A worker that runs a job when it is told to. */
+class FakeWorker implements PoolWorker {
+  readonly claims: Int32Array
+  readonly inbox: WireJob[] = []
+  readonly messages: ToWorker[] = []
+  referenced = true
+  #onMessage: (answers: WireAnswer[]) => void = () => {}
+  #onExit: () => void = () => {}
+
+  constructor(init: WorkerInit) {
+    this.claims = new Int32Array(init.claims)
+  }
+
+  postMessage(message: ToWorker): void {
+    this.messages.push(message)
+    if (message.type === 'jobs') this.inbox.push(...message.jobs)
+    if (message.type === 'exit') queueMicrotask(() => this.#onExit())
+  }
+
+  on(event: string, fn: (...args: never[]) => void): void {
+    if (event === 'message') this.#onMessage = fn as (answers: WireAnswer[]) => void
+    if (event === 'exit') this.#onExit = fn as () => void
+  }
+
+  ref(): void {
+    this.referenced = true
+  }
+
+  unref(): void {
+    this.referenced = false
+  }
+
+  /** Claims the next job. @returns `null` if it was taken back, or there is none */
+  begin(): WireJob | null {
+    const job = this.inbox.shift()
+    if (job === undefined) return null
+    return Atomics.compareExchange(this.claims, job.cell, job.id, -job.id) === job.id ? job : null
+  }
+
+  cancelled(job: WireJob): boolean {
+    return Atomics.load(this.claims, job.cell) !== -job.id
+  }
+
+  answer(...jobs: WireJob[]): void {
+    this.#onMessage(jobs.map(job => ({ id: job.id }) as WireAnswer))
+  }
+
+  die(): void {
+    this.#onExit()
+  }
+}
+
+const workers: FakeWorker[] = []
+let log: string[] = []
+
+function make(regular: number, most: number): WorkerPool<TestJob> {
+  const name = (job: TestJob): string => job.name
+  return new WorkerPool<TestJob>(
+    { workers: regular, maxWorkers: most, maxFiles: 40 },
+    () => [[], []],
+    {
+      answered: (_, jobs) => log.push(`answered ${jobs.map(name).join(' ')}`),
+      takenBack: job => log.push(`back ${job.name}`),
+      lost: job => log.push(`lost ${job.name}`),
+      stalled: job => log.push(`stalled ${job.name}`),
+      capacity: () => {},
+    },
+    init => {
+      const worker = new FakeWorker(init)
+      workers.push(worker)
+      return worker
+    },
+  )
+}
+
+function job(name: string, bulk = false): TestJob {
+  return { name, storageId: 1, bulk }
+}
+
+/** Any job will do: workers here do not look into it. */
+function wire(): WireJob {
+  return { op: 3, id: 0, cell: 0, storage: 1 }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  workers.length = 0
+  log = []
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('the workers', () => {
+  test('are started on first use, as many as there is work for', () => {
+    const pool = make(2, 10)
+    expect(workers).toHaveLength(0)
+    pool.give(job('a'), wire())
+    expect(workers).toHaveLength(1)
+    pool.give(job('b'), wire())
+    pool.give(job('c'), wire())
+    expect(workers).toHaveLength(2)
+    pool.flush()
+    expect(workers.map(w => w.inbox.length).sort()).toEqual([1, 2])
+    expect(workers[0]!.messages).toHaveLength(1)
+  })
+
+  test('get a few jobs ahead, of bulk ones fewer', () => {
+    const pool = make(1, 1)
+    for (let i = 0; i < 2; i++) pool.give(job(`bulk ${i}`, true), wire())
+    expect([pool.hasRoom(true), pool.hasRoom(false)]).toEqual([false, true])
+    for (let i = 0; i < 2; i++) pool.give(job(`short ${i}`), wire())
+    expect(pool.hasRoom(false)).toBe(false)
+    expect(() => pool.give(job('one more'), wire())).toThrow('no room')
+  })
+
+  test('keep the process alive only while they have work', () => {
+    const pool = make(1, 1)
+    pool.give(job('a'), wire())
+    pool.flush()
+    const [worker] = workers
+    expect(worker!.referenced).toBe(true)
+    worker!.answer(worker!.begin()!)
+    expect(worker!.referenced).toBe(false)
+    expect(log).toEqual(['answered a'])
+  })
+})
+
+describe('a worker whose job does not end', () => {
+  test('is given up after two looks: what waits behind it goes back, and another one starts', () => {
+    const pool = make(1, 3)
+    const jobs = ['hangs', 'b', 'c'].map(name => job(name))
+    for (const j of jobs) pool.give(j, wire())
+    pool.flush()
+    const [hung] = workers
+    const running = hung!.begin()!
+    vi.advanceTimersByTime(250)
+    expect(log).toEqual([])
+    vi.advanceTimersByTime(250)
+    expect(log).toEqual(['stalled hangs', 'back b', 'back c'])
+    expect(pool.hasRoom(false)).toBe(true)
+    pool.give(jobs[1]!, wire())
+    pool.flush()
+    expect(workers).toHaveLength(2)
+    // The worker wakes up: it must not run what was given to another.
+    hung!.answer(running)
+    expect([hung!.begin(), hung!.begin()]).toEqual([null, null])
+    expect(log.at(-1)).toBe('answered hangs')
+  })
+
+  test('keeps the job behind it if it has begun it meanwhile', () => {
+    const pool = make(1, 2)
+    pool.give(job('a'), wire())
+    pool.give(job('b'), wire())
+    pool.flush()
+    const [worker] = workers
+    worker!.begin()
+    const second = worker!.begin()!
+    vi.advanceTimersByTime(500)
+    expect(log).toEqual(['stalled a'])
+    worker!.answer(second)
+    expect(log).toEqual(['stalled a', 'answered b'])
+  })
+
+  test('is not one whose jobs change between looks', () => {
+    const pool = make(1, 2)
+    for (let i = 0; i < 4; i++) {
+      pool.give(job(`${i}`), wire())
+      pool.flush()
+      vi.advanceTimersByTime(249)
+      workers[0]!.answer(workers[0]!.begin()!)
+    }
+    expect(log.filter(line => line.startsWith('stalled'))).toEqual([])
+  })
+
+  test('is replaced only up to the limit', () => {
+    const pool = make(1, 2)
+    for (let i = 0; i < 2; i++) {
+      pool.give(job(`hangs ${i}`), wire())
+      pool.flush()
+      workers[i]!.begin()
+      vi.advanceTimersByTime(750)
+    }
+    expect(workers).toHaveLength(2)
+    expect(pool.hasRoom(false)).toBe(false)
+  })
+
+  test('does not hold up the closing of files elsewhere', async () => {
+    const pool = make(1, 2)
+    const worker = pool.give(job('hangs'), wire())
+    pool.flush()
+    workers[0]!.begin()
+    let early = false
+    pool.closeStorage(worker, 1, () => {
+      early = true
+    })
+    pool.flush()
+    expect(early).toBe(false)
+    vi.advanceTimersByTime(500)
+    await Promise.resolve()
+    expect(early).toBe(true)
+    let late = false
+    pool.closeStorage(worker, 1, () => {
+      late = true
+    })
+    await Promise.resolve()
+    expect(late).toBe(true)
+  })
+
+  test('leaves when it is not needed any more', async () => {
+    const pool = make(1, 2)
+    pool.give(job('hangs'), wire())
+    pool.flush()
+    const running = workers[0]!.begin()!
+    vi.advanceTimersByTime(500)
+    pool.give(job('b'), wire())
+    pool.flush()
+    workers[1]!.answer(workers[1]!.begin()!)
+    workers[0]!.answer(running)
+    expect(pool.size).toBe(2)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(pool.size).toBe(1)
+  })
+})
+
+describe('ends', () => {
+  test('a worker that dies loses its jobs, and another one takes its place', () => {
+    const pool = make(1, 1)
+    pool.give(job('a'), wire())
+    pool.give(job('b'), wire())
+    pool.flush()
+    workers[0]!.begin()
+    workers[0]!.die()
+    expect(log).toEqual(['lost a', 'lost b'])
+    pool.give(job('c'), wire())
+    expect(workers).toHaveLength(2)
+  })
+
+  test('a cancelled job that runs is told so', () => {
+    const pool = make(1, 1)
+    const one = job('a', true)
+    pool.give(one, wire())
+    pool.flush()
+    const running = workers[0]!.begin()!
+    expect(workers[0]!.cancelled(running)).toBe(false)
+    pool.cancel(one)
+    expect(workers[0]!.cancelled(running)).toBe(true)
+  })
+
+  test('closing waits for what is running', async () => {
+    const pool = make(2, 2)
+    pool.give(job('a'), wire())
+    pool.give(job('b'), wire())
+    pool.flush()
+    workers[0]!.answer(workers[0]!.begin()!)
+    let closed = false
+    pool.close(() => {
+      closed = true
+    })
+    await Promise.resolve()
+    expect(closed).toBe(false)
+    workers[1]!.answer(workers[1]!.begin()!)
+    await Promise.resolve()
+    await Promise.resolve()
+    expect(closed).toBe(true)
+    expect(pool.size).toBe(0)
+  })
+
+  test('closing a pool that never worked ends at once', () => {
+    let closed = false
+    make(2, 2).close(() => {
+      closed = true
+    })
+    expect(closed).toBe(true)
+  })
+})
