@@ -1,4 +1,9 @@
-/** Writes `AddTorrentParams` as resume data, in the format of libtorrent 2.1. */
+/**
+ * Writes `AddTorrentParams` as resume data, in libtorrent's format.
+ *
+ * Deviation: libtorrent 2.1 writes version 2 of it, with packed bits, which libtorrent 2.0 and the programs built on
+ * it take for something else; it reads both. This writes version 1, a byte for each piece, which all of them read.
+ */
 
 import { bdecode } from '../bencode/bdecode.ts'
 import { bencode } from '../bencode/bencode.ts'
@@ -49,7 +54,7 @@ export function writeResumeData(params: AddTorrentParams): Entry {
 export function writeResumeDataBuf(params: AddTorrentParams): Uint8Array {
   const out: Dictionary = {
     'file-format': 'libtorrent resume file',
-    'file-version': 2,
+    'file-version': 1,
     'libtorrent-version': LIBTORRENT_VERSION,
     allocation: params.storageMode === StorageMode.storageModeAllocate ? 'allocate' : 'sparse',
     total_uploaded: params.totalUploaded,
@@ -111,8 +116,10 @@ export function trackerTiers(trackers: readonly string[], tiers: readonly number
 }
 
 function addPieces(out: Dictionary, params: AddTorrentParams): void {
-  if (!params.haveBits.empty()) out['pieces'] = params.haveBits.data()
-  if (!params.verifiedBits.noneSet()) out['verified'] = params.verifiedBits.data()
+  const { haveBits, verifiedBits } = params
+  if (!haveBits.empty()) out['pieces'] = pieceBytes(haveBits, verifiedBits)
+  // which only libtorrent 2.1 knows, in either version of the format
+  else if (!verifiedBits.noneSet()) out['verified'] = verifiedBits.data()
   if (params.piecePriorities.length > 0) out['piece_priority'] = Uint8Array.from(params.piecePriorities)
   if (params.unfinishedBits.size > 0) {
     const unfinished = [...params.unfinishedBits].sort((a, b) => a[0] - b[0])
@@ -128,8 +135,21 @@ function addPieces(out: Dictionary, params: AddTorrentParams): void {
   }
 }
 
+/** A byte for each piece: 1 if it is there, 2 more if seed mode has verified it. */
+function pieceBytes(have: Bitfield, verified: Bitfield): Uint8Array {
+  const out = new Uint8Array(have.size())
+  const both = Math.min(verified.size(), out.length)
+  for (let i = 0; i < out.length; i++) out[i] = have.getBit(i) ? 1 : 0
+  for (let i = 0; i < both; i++) if (verified.getBit(i)) out[i]! |= 2
+  return out
+}
+
+/** Bits of a merkle tree are text of zeros and ones. */
 function addBits(out: Dictionary, key: string, bits: Bitfield | undefined): void {
-  if (bits !== undefined && !bits.empty()) out[key] = bits.data()
+  if (bits === undefined || bits.empty()) return
+  const text = new Uint8Array(bits.size())
+  for (let i = 0; i < text.length; i++) text[i] = bits.getBit(i) ? 0x31 : 0x30
+  out[key] = text
 }
 
 function addFiles(out: Dictionary, params: AddTorrentParams): void {

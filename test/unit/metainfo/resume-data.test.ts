@@ -194,15 +194,14 @@ describe('writing and reading', () => {
     }
   })
 
-  test('it has the keys of libtorrent 2.1 and its bit order', () => {
+  test('it has the keys of libtorrent 2.1, in the version of the format that 2.0 reads too', () => {
     const entry = writeResumeData(fullParams()) as Dictionary
     const text = (key: string) => Buffer.from(entry[key] as Uint8Array).toString('latin1')
     expect(text('file-format')).toBe('libtorrent resume file')
-    expect(entry['file-version']).toBe(2)
+    expect(entry['file-version']).toBe(1)
     expect(text('libtorrent-version')).toBe('2.1.0.0')
     expect(text('allocation')).toBe('allocate')
-    expect(text('pieces')).toBe('\xb3')
-    expect(text('verified')).toBe('\x20')
+    expect(text('pieces')).toBe('\x01\x00\x03\x01\x00\x00\x01\x01')
     expect(text('peers')).toBe('\x01\x02\x03\x04\x00\x05')
     expect(text('peers6')).toHaveLength(18)
     expect(text('banned_peers6')).toHaveLength(18)

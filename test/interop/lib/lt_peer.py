@@ -1,0 +1,145 @@
+"""A libtorrent peer with one torrent. usage: lt_peer.py CONFIG
+
+CONFIG is JSON: torrent (path) or magnet, save, and if wanted listen ("address:port"), settings, resume (path of resume
+data to start from), seed_mode, connect (list of [address, port]).
+
+Prints one JSON object a line; takes one JSON object a line from stdin; ends when stdin does.
+"""
+import base64
+import json
+import queue
+import sys
+import threading
+
+import libtorrent as lt
+
+config = json.loads(sys.argv[1])
+categories = lt.alert.category_t
+mask = categories.status_notification | categories.error_notification | categories.storage_notification
+if config.get("log"):
+    mask = categories.all_categories
+
+ENCRYPTION_DISABLED = 2
+settings = {
+    "listen_interfaces": config.get("listen", "127.0.0.1:0"),
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_incoming_utp": False,
+    "enable_outgoing_utp": False,
+    "in_enc_policy": ENCRYPTION_DISABLED,
+    "out_enc_policy": ENCRYPTION_DISABLED,
+    "allow_multiple_connections_per_ip": True,
+    "min_reconnect_time": 1,
+    "peer_connect_timeout": 5,
+    "alert_mask": mask,
+}
+settings.update(config.get("settings", {}))
+
+
+def emit(**event):
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+session = lt.session(settings)
+if config.get("resume"):
+    with open(config["resume"], "rb") as file:
+        params = lt.read_resume_data(file.read())
+elif config.get("magnet"):
+    params = lt.parse_magnet_uri(config["magnet"])
+else:
+    params = lt.add_torrent_params()
+if config.get("torrent"):
+    params.ti = lt.torrent_info(config["torrent"])
+params.save_path = config["save"]
+params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+if config.get("seed_mode"):
+    params.flags |= lt.torrent_flags.seed_mode
+handle = session.add_torrent(params)
+handle.set_max_connections(1000)
+
+commands = queue.Queue()
+
+
+def read_commands():
+    for line in sys.stdin:
+        commands.put(json.loads(line))
+    commands.put({"do": "end"})
+
+
+threading.Thread(target=read_commands, daemon=True).start()
+
+
+def status():
+    s = handle.status()
+    return {
+        "state": str(s.state),
+        "progress": s.progress,
+        "done": s.total_done,
+        "pieces": list(s.pieces),
+        "peers": s.num_peers,
+        "error": s.errc.message() if s.errc.value() else "",
+        "downloaded": s.total_payload_download,
+        "uploaded": s.total_payload_upload,
+        "failed": s.total_failed_bytes,
+    }
+
+
+def report(alert):
+    if isinstance(alert, lt.listen_succeeded_alert):
+        if str(alert.socket_type) == "tcp":
+            emit(event="listening", port=alert.port)
+    elif isinstance(alert, lt.state_changed_alert):
+        emit(event="state", state=str(alert.state))
+    elif isinstance(alert, lt.torrent_checked_alert):
+        emit(event="checked", **status())
+    elif isinstance(alert, lt.torrent_finished_alert):
+        emit(event="finished", **status())
+    elif isinstance(alert, lt.save_resume_data_alert):
+        emit(event="resume", data=base64.b64encode(lt.write_resume_data_buf(alert.params)).decode())
+    elif isinstance(alert, lt.session_stats_alert):
+        emit(event="stats", values=alert.values)
+    elif isinstance(alert, lt.fastresume_rejected_alert):
+        emit(event="rejected", message=alert.message())
+    elif isinstance(alert, lt.hash_failed_alert):
+        emit(event="hash_failed", message=alert.message())
+    elif alert.category() & categories.error_notification:
+        emit(event="error", what=alert.what(), message=alert.message())
+    elif config.get("log"):
+        print(alert.what(), alert.message(), file=sys.stderr, flush=True)
+
+
+def obey(command):
+    do = command["do"]
+    if do == "connect":
+        handle.connect_peer((command["peer"][0], command["peer"][1]))
+    elif do == "status":
+        emit(event="status", **status())
+    elif do == "save_resume":
+        handle.save_resume_data(lt.torrent_handle.flush_disk_cache | lt.torrent_handle.save_info_dict)
+    elif do == "stats":
+        session.post_session_stats()
+    elif do == "pause":
+        handle.pause()
+    elif do == "peers":
+        emit(
+            event="peers",
+            peers=[{"ip": list(p.ip), "client": p.client.decode("latin1"), "progress": p.progress} for p in handle.get_peer_info()],
+        )
+    return do != "end"
+
+
+for peer in config.get("connect", []):
+    handle.connect_peer((peer[0], peer[1]))
+running = True
+while running:
+    session.wait_for_alert(50)
+    for alert in session.pop_alerts():
+        report(alert)
+    while running:
+        try:
+            running = obey(commands.get_nowait())
+        except queue.Empty:
+            break
