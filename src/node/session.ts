@@ -1,0 +1,60 @@
+/** The session of Node programs: the engine over Node's sockets, files and threads. */
+
+import { writeSync } from 'node:fs'
+import { createNodeRuntime } from '../runtime/node-runtime.ts'
+import { SessionBase } from '../session/session-api.ts'
+import { type DiskIoConstructor, SessionParams } from '../session/session-params.ts'
+import type { SettingsPack } from '../settings/pack-type.ts'
+import { createDisabledDisk } from '../storage/disabled-disk.ts'
+import { createNodeDisk } from '../storage/node/disk-pool.ts'
+import { maxOpenFiles } from './open-files.ts'
+
+/** Files on disk: what sessions use if nothing else is said. */
+export const defaultDiskIoConstructor: DiskIoConstructor = Object.freeze({ kind: 'files' })
+/** The same back-end under the names libtorrent has: here all read and write with positioned calls. */
+export const preadDiskIoConstructor: DiskIoConstructor = defaultDiskIoConstructor
+export const posixDiskIoConstructor: DiskIoConstructor = defaultDiskIoConstructor
+export const mmapDiskIoConstructor: DiskIoConstructor = defaultDiskIoConstructor
+/** Drops what is written and reads zeros: for measuring everything but the disk. */
+export const disabledDiskIoConstructor: DiskIoConstructor = Object.freeze({ kind: 'disabled' })
+
+/**
+ * A BitTorrent session.
+ *
+ * ```ts
+ * await using session = new Session({ listen_interfaces: '0.0.0.0:6881' })
+ * const params = loadTorrentFile('debian.torrent')
+ * params.savePath = '.'
+ * const handle = session.addTorrent(params)
+ * ```
+ */
+export class Session extends SessionBase {
+  /**
+   * @param params settings by name, or `SessionParams`
+   * @param flags  `Session.paused`: torrents do nothing until `resume()`
+   * @throws TypeError on an unknown setting or one of a wrong type
+   */
+  constructor(params: SessionParams | SettingsPack = {}, flags = 0) {
+    const full = params instanceof SessionParams ? params : new SessionParams(params)
+    const disabled = full.diskIoConstructor?.kind === 'disabled'
+    super({
+      runtime: createNodeRuntime(),
+      settings: full.settings,
+      ipFilter: full.ipFilter,
+      paused: ((full.flags | flags) & SessionBase.paused) !== 0,
+      maxOpenFiles: maxOpenFiles(),
+      createDisk: (settings, turn) =>
+        disabled
+          ? createDisabledDisk({ settings, defer: fn => queueMicrotask(() => turn(fn)) })
+          : createNodeDisk({ settings, turn }),
+    })
+  }
+
+  /** Writes one byte to a file descriptor when alerts begin to wait: for programs that poll descriptors. */
+  setAlertFd(fd: number): void {
+    const byte = new Uint8Array(1)
+    this.setAlertNotify(() => {
+      writeSync(fd, byte)
+    })
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * One BitTorrent connection over a `Stream`: handshake, then messages, with a send buffer in between.
+ *
+ * The door of all stream events: each enters a turn here, and what they throw ends the connection, not
+ * the program. What was written during a turn goes out in one write at its end.
+ */
+
+import type { ByteWriter } from '../core/byte-writer.ts'
+import type { ErrorCode } from '../core/error-code.ts'
+import type { Operation } from '../core/operation.ts'
+import type { Stream, StreamHandler } from '../core/runtime.ts'
+import type { Turn, TurnEffect } from '../core/turn.ts'
+import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures, type HandshakeSink } from '../wire/handshake.ts'
+import { MessageDecoder } from '../wire/message-decoder.ts'
+import type { WireSink } from '../wire/wire-sink.ts'
+import { SendBuffer } from './send-buffer.ts'
+
+/** What a link reports. All inside a turn. */
+export interface BtLinkOwner extends WireSink, HandshakeSink {
+  /** The outgoing connection is up. */
+  linkConnected(): void
+  /** The stream ended without our doing. The last call. */
+  linkClosed(error: ErrorCode, operation: Operation): void
+  /** Bytes came: `payload` of them block payload. Called after their messages were handled. */
+  linkReceived(payload: number, protocol: number): void
+  /** Bytes were handed to the transport. */
+  linkSent(payload: number, protocol: number): void
+  /** The transport has taken everything; there is room for more blocks. */
+  linkDrained(): void
+  /** How many bytes may be sent now under rate limits; the link asks before each write. */
+  sendQuota(): number
+  /** Something in the handling of an event threw: our bug. The owner closes. */
+  linkCrashed(error: unknown): void
+}
+
+export class BtLink implements StreamHandler, TurnEffect {
+  readonly stream: Stream
+  readonly #owner: BtLinkOwner
+  readonly #turn: Turn
+  readonly #handshake: HandshakeDecoder
+  readonly decoder: MessageDecoder
+  readonly #buffer = new SendBuffer()
+  #flushQueued = false
+  #closed = false
+  /** Bytes in `Stream.write` that the transport has not reported as flushed. */
+  #inFlight = 0
+
+  constructor(stream: Stream, owner: BtLinkOwner, turn: Turn) {
+    this.stream = stream
+    this.#owner = owner
+    this.#turn = turn
+    this.#handshake = new HandshakeDecoder(owner)
+    this.decoder = new MessageDecoder(owner)
+    stream.setHandler(this)
+  }
+
+  get handshakeDone(): boolean {
+    return this.#handshake.done
+  }
+
+  /** Bytes that are not with the system yet, ours and the transport's. */
+  get unsentBytes(): number {
+    return this.#buffer.bytes + this.#inFlight
+  }
+
+  /** Where messages are written: `encodeHave(link.out(), 5)`. They go out at the end of the turn. */
+  out(): ByteWriter {
+    this.#wantFlush()
+    return this.#buffer.out
+  }
+
+  writeHandshake(features: HandshakeFeatures, infoHash: Uint8Array, peerId: Uint8Array): void {
+    this.#buffer.append(encodeHandshake(features, infoHash, peerId))
+    this.#wantFlush()
+  }
+
+  /** Sends the payload of a `piece` message whose header was written to `out()` just before. */
+  writeBlock(views: readonly Uint8Array[], release: () => void): void {
+    if (this.#closed) {
+      release()
+      return
+    }
+    this.#buffer.appendBlock(views, release)
+    this.#wantFlush()
+  }
+
+  /** There is quota again: sends what waited for it. */
+  resumeSending(): void {
+    this.#wantFlush()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#handshake.stop()
+    this.decoder.stop()
+    this.#flush(true)
+    this.#buffer.clear()
+    this.stream.close()
+  }
+
+  endOfTurn(): void {
+    this.#flushQueued = false
+    if (!this.#closed) this.#flush(false)
+  }
+
+  onConnect(): void {
+    this.#turn.enter()
+    try {
+      this.#owner.linkConnected()
+    } catch (error) {
+      this.#owner.linkCrashed(error)
+    } finally {
+      this.#turn.leave()
+    }
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#closed) return
+    this.#turn.enter()
+    const payloadBefore = this.decoder.payloadBytes
+    try {
+      if (this.#handshake.done) this.decoder.push(chunk)
+      else {
+        const used = this.#handshake.push(chunk)
+        if (used < chunk.length && this.#handshake.done) this.decoder.push(chunk.subarray(used))
+      }
+    } catch (error) {
+      this.#owner.linkCrashed(error)
+    } finally {
+      const payload = this.decoder.payloadBytes - payloadBefore
+      this.#owner.linkReceived(payload, chunk.length - payload)
+      this.#turn.leave()
+    }
+  }
+
+  onDrain(): void {
+    if (this.#closed) return
+    this.#turn.enter()
+    try {
+      this.#owner.linkDrained()
+    } catch (error) {
+      this.#owner.linkCrashed(error)
+    } finally {
+      this.#turn.leave()
+    }
+  }
+
+  onClose(error: ErrorCode, operation: Operation): void {
+    if (this.#closed) return
+    this.#turn.enter()
+    try {
+      this.#closed = true
+      this.#buffer.clear()
+      this.#owner.linkClosed(error, operation)
+    } catch (thrown) {
+      this.#owner.linkCrashed(thrown)
+    } finally {
+      this.#turn.leave()
+    }
+  }
+
+  #wantFlush(): void {
+    if (this.#flushQueued || this.#closed) return
+    this.#flushQueued = true
+    this.#turn.atEnd(this)
+  }
+
+  #flush(all: boolean): void {
+    const batch = this.#buffer.take(all ? Number.POSITIVE_INFINITY : this.#owner.sendQuota())
+    if (batch === null) return
+    this.#inFlight += batch.bytes
+    this.stream.write(batch.views, () => {
+      this.#inFlight -= batch.bytes
+      batch.release()
+    })
+    this.#owner.linkSent(batch.payloadBytes, batch.bytes - batch.payloadBytes)
+  }
+}

@@ -1,0 +1,431 @@
+/**
+ * What we ask one peer for: how many requests to keep in flight, which are sent, what arrives, what is
+ * late.
+ *
+ * Requests are topped up when half of the window is free, and go out together at the end of the turn:
+ * one write per refill, not one per block.
+ */
+
+import type { SlidingAverage } from '../core/averages.ts'
+import type { BlockIndex, PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE } from '../core/brands.ts'
+import * as C from '../stats/counter-ids.ts'
+import type { Slot } from '../storage/slab.ts'
+import { encodeCancel, encodeRequest } from '../wire/message-encoder.ts'
+import type { PeerConnection } from './peer-connection.ts'
+import type { PeerSession, WasteReason } from './peer-host.ts'
+import { PendingBlock, PendingBlocks } from './pending-blocks.ts'
+import { newRequestTimes } from './request-times.ts'
+
+/** Requests to one peer at the least. */
+const MIN_REQUESTS = 2
+/** Where slow start begins, as in libtorrent. */
+const INITIAL_REQUESTS = 4
+
+export class DownloadQueue {
+  readonly #peer: PeerConnection
+  readonly #session: PeerSession
+  /** Sent, in the order sent. */
+  readonly sent = new PendingBlocks()
+  /** Picked, not sent yet. */
+  readonly queued = new PendingBlocks()
+  readonly requestTimes: SlidingAverage = newRequestTimes()
+  outstandingBytes = 0
+  desiredSize = INITIAL_REQUESTS
+  slowStart = true
+  snubbed = false
+  /** Milliseconds. */
+  lastRequest = Number.NEGATIVE_INFINITY
+  lastPiece = Number.NEGATIVE_INFINITY
+  lastUnchoked = Number.NEGATIVE_INFINITY
+  /** When the request that is now the oldest became so. */
+  requestedAt = Number.NEGATIVE_INFINITY
+
+  // the block being received
+  #receiving: PendingBlock | null = null
+  #slot: Slot = -1
+  #received = 0
+  #flushQueued = false
+
+  constructor(peer: PeerConnection, session: PeerSession) {
+    this.#peer = peer
+    this.#session = session
+  }
+
+  get length(): number {
+    return this.sent.length + this.queued.length
+  }
+
+  /** Block that is arriving, and how many bytes of it are here. */
+  get receiving(): { block: PendingBlock; bytes: number } | null {
+    return this.#receiving === null ? null : { block: this.#receiving, bytes: this.#received }
+  }
+
+  // ---- asking --------------------------------------------------------------------------------------
+
+  /** Picks blocks until the window is full, and sends their requests. @param counter counts the pick */
+  refill(counter: number): void {
+    const peer = this.#peer
+    const host = peer.host!
+    if (peer.disconnecting || host.uploadMode || host.gracefulPause || this.#session.slots.underPressure) return
+    this.#updateDesiredSize()
+    if (this.length >= this.desiredSize) {
+      this.#send()
+      return
+    }
+    if (host.pickBlocks(peer)) this.#session.counters.inc(counter)
+    this.#send()
+  }
+
+  /**
+   * Takes a picked block. The picker has marked it.
+   *
+   * @param front of those not sent yet: for pieces with a deadline
+   */
+  add(piece: PieceIndex, block: BlockIndex, length: number, busy: boolean, front = false): void {
+    const pending = new PendingBlock(piece, block, length, busy)
+    if (front) this.queued.insert(0, pending)
+    else this.queued.push(pending)
+    this.#peer.host!.alert(this.#peer, { kind: 'blockDownloading', piece, block })
+  }
+
+  /** At most one busy block at a time is asked of a peer. */
+  get hasBusy(): boolean {
+    return this.sent.some(isBusy) || this.queued.some(isBusy)
+  }
+
+  /** Sends what is queued, at the end of the turn. */
+  #send(): void {
+    if (this.#flushQueued || this.queued.length === 0 || this.sent.length >= this.desiredSize) return
+    this.#flushQueued = true
+    this.#session.turn.later(() => {
+      this.#flushQueued = false
+      this.#sendNow()
+    })
+  }
+
+  #sendNow(): void {
+    const peer = this.#peer
+    const host = peer.host!
+    if (peer.disconnecting || !host.ready || host.uploadMode || host.gracefulPause) return
+    const wasEmpty = this.sent.length === 0
+    let count = 0
+    while (this.queued.length > 0 && this.sent.length < this.desiredSize) {
+      const pending = this.queued.shift()!
+      if (host.isDownloaded(pending.piece, pending.block)) {
+        host.abortRequest(peer, pending.piece, pending.block)
+        continue
+      }
+      this.sent.push(pending)
+      this.outstandingBytes += pending.length
+      encodeRequest(peer.link.out(), pending.piece, pending.block * BLOCK_SIZE, pending.length)
+      count++
+    }
+    if (count === 0) return
+    const { now } = this.#session.turn
+    this.#session.counters.inc(C.SES_NUM_OUTGOING_REQUEST, count)
+    this.lastRequest = now
+    this.lastPiece = now
+    if (wasEmpty) {
+      this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS)
+      this.requestedAt = now
+    }
+  }
+
+  // ---- receiving -----------------------------------------------------------------------------------
+
+  /** A valid block begins to arrive. @returns whether its payload is wanted */
+  begin(piece: PieceIndex, block: BlockIndex, length: number): boolean {
+    const peer = this.#peer
+    const host = peer.host!
+    this.#received = 0
+    this.#slot = -1
+    let at = this.sent.indexOf(piece, block)
+    if (at < 0) {
+      // not asked for, or not yet
+      const queuedAt = this.queued.indexOf(piece, block)
+      const pending = queuedAt >= 0 ? this.queued.removeAt(queuedAt) : new PendingBlock(piece, block, length, false)
+      if (queuedAt < 0) {
+        pending.notWanted = true
+        host.alert(peer, { kind: 'unwantedBlock', piece, block })
+      }
+      if (this.sent.length === 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS)
+      this.sent.insert(0, pending)
+      this.outstandingBytes += length
+      at = 0
+    }
+    const pending = this.sent.at(at)
+    this.#receiving = pending
+    if ((pending.notWanted && !host.isRequested(piece, block)) || host.isDownloaded(piece, block) || host.uploadOnly) {
+      return false
+    }
+    this.#slot = host.leaseSlot(peer, piece, block)
+    return this.#slot >= 0
+  }
+
+  payload(chunk: Uint8Array, start: number, end: number, offset: number): void {
+    this.#session.slots.copyIn(
+      this.#slot,
+      offset,
+      start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end),
+    )
+    this.#received = offset + (end - start)
+  }
+
+  /** The block is whole. */
+  end(): void {
+    const peer = this.#peer
+    const host = peer.host!
+    const pending = this.#receiving!
+    const slot = this.#slot
+    this.#receiving = null
+    this.#slot = -1
+    const { now } = this.#session.turn
+    this.lastPiece = now
+    if (this.slowStart) this.desiredSize++
+    this.#removeSent(pending)
+    this.requestTimes.addSample(Math.round(now - this.requestedAt))
+    const late = now - this.requestedAt >= this.requestTimeout() * 1000
+    if (this.sent.length > 0) this.requestedAt = now
+    if (slot < 0) {
+      const lost = !pending.notWanted && !pending.timedOut && !host.isDownloaded(pending.piece, pending.block)
+      // Without a slot nothing was kept: the block must be asked for again.
+      if (lost && !host.uploadOnly) host.abortRequest(peer, pending.piece, pending.block)
+      host.wasted(pending.length, host.uploadOnly ? 'seed' : wasteReason(pending))
+    } else {
+      if (this.snubbed && !late) {
+        this.snubbed = false
+        host.alert(peer, { kind: 'unsnubbed' })
+      }
+      if (host.isDownloaded(pending.piece, pending.block)) {
+        host.abandonSlot(pending.piece, pending.block, slot)
+        host.wasted(pending.length, wasteReason(pending))
+      } else host.blockArrived(peer, pending.piece, pending.block, slot)
+    }
+    if (peer.disconnecting) return
+    if (host.gracefulPause) peer.checkGracefulPause()
+    else if (this.length <= this.desiredSize >> 1) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
+  }
+
+  rejected(piece: PieceIndex, block: BlockIndex): void {
+    const peer = this.#peer
+    const at = this.sent.indexOf(piece, block)
+    if (at >= 0) {
+      const pending = this.sent.at(at)
+      this.#removeSent(pending)
+      if (!pending.timedOut && !pending.notWanted) peer.host!.abortRequest(peer, piece, block)
+    }
+    if (this.queued.length === 0 && this.sent.length < 2 && !peer.peerChoking) this.refill(C.PICKER_REJECT_PIECE_PICKS)
+  }
+
+  /** The peer chokes us. With the fast extension it rejects each request; else what was sent is lost. */
+  choked(fast: boolean): void {
+    const peer = this.#peer
+    this.abortQueued()
+    if (!fast) {
+      while (this.sent.length > 0) {
+        const pending = this.sent.at(this.sent.length - 1)
+        if (pending === this.#receiving) break
+        this.#removeSent(pending)
+        if (!pending.timedOut && !pending.notWanted) peer.host!.abortRequest(peer, pending.piece, pending.block)
+      }
+    }
+  }
+
+  unchoked(): void {
+    this.lastUnchoked = this.#session.turn.now
+  }
+
+  /** Takes back one request: its block came from another peer, or its piece is not wanted. */
+  cancel(piece: PieceIndex, block: BlockIndex, force: boolean): void {
+    const peer = this.#peer
+    const host = peer.host!
+    const at = this.sent.indexOf(piece, block)
+    if (at < 0) {
+      const queuedAt = this.queued.indexOf(piece, block)
+      if (queuedAt < 0) return
+      this.queued.removeAt(queuedAt)
+      host.abortRequest(peer, piece, block)
+      return
+    }
+    const pending = this.sent.at(at)
+    if (pending.notWanted) return
+    pending.notWanted = true
+    if (force) host.abortRequest(peer, piece, block)
+    if (pending !== this.#receiving) this.#writeCancel(pending)
+  }
+
+  cancelAll(): void {
+    this.abortQueued()
+    for (const pending of this.sent) if (pending !== this.#receiving) this.#writeCancel(pending)
+  }
+
+  #writeCancel(pending: PendingBlock): void {
+    if (this.#peer.disconnecting) return
+    encodeCancel(this.#peer.link.out(), pending.piece, pending.block * BLOCK_SIZE, pending.length)
+    this.#session.counters.inc(C.SES_NUM_OUTGOING_CANCEL)
+  }
+
+  /** Gives back what was picked and not sent. */
+  abortQueued(): void {
+    const peer = this.#peer
+    let pending = this.queued.pop()
+    while (pending !== undefined) {
+      peer.host!.abortRequest(peer, pending.piece, pending.block)
+      pending = this.queued.pop()
+    }
+  }
+
+  /** The connection ends: gives everything back. */
+  close(): void {
+    const peer = this.#peer
+    const { host } = peer
+    if (this.sent.length > 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
+    if (host !== null) {
+      if (this.#receiving !== null && this.#slot >= 0) {
+        host.abandonSlot(this.#receiving.piece, this.#receiving.block, this.#slot)
+        if (this.#received > 0) host.wasted(this.#received, 'closing')
+      }
+      for (const pending of this.sent) {
+        if (!pending.timedOut && !pending.notWanted) host.abortRequest(peer, pending.piece, pending.block)
+      }
+      for (const pending of this.queued) host.abortRequest(peer, pending.piece, pending.block)
+    }
+    this.#receiving = null
+    this.#slot = -1
+    this.sent.clear()
+    this.queued.clear()
+    this.outstandingBytes = 0
+  }
+
+  /** Forgets requests without telling anybody: the pieces they are of are gone (recheck). */
+  forget(): void {
+    if (this.sent.length > 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
+    this.sent.clear()
+    this.queued.clear()
+    this.outstandingBytes = 0
+    this.#receiving = null
+    this.#slot = -1
+    this.#received = 0
+  }
+
+  #removeSent(pending: PendingBlock): void {
+    const at = this.sent.at(0) === pending ? 0 : this.sent.indexOf(pending.piece, pending.block)
+    if (at < 0) return
+    this.sent.removeAt(at)
+    this.outstandingBytes = Math.max(0, this.outstandingBytes - pending.length)
+    if (this.sent.length === 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
+  }
+
+  // ---- pace ----------------------------------------------------------------------------------------
+
+  /** Seconds that a request may take. */
+  requestTimeout(): number {
+    const { requestTimeout } = this.#session.settings
+    const times = this.requestTimes
+    if (times.numSamples() === 0) return requestTimeout
+    const mean = times.mean()
+    const ms = times.numSamples() < 2 ? mean + mean / 5 : mean + times.avgDeviation() * 4
+    return Math.max(2, Math.min(Math.floor((ms + 999) / 1000), requestTimeout))
+  }
+
+  /** Seconds until everything outstanding is here, and so many bytes more. */
+  queueTime(extraBytes = 0): number {
+    const rate = Math.max(50, this.#peer.stats.downloadPayloadRate())
+    return (this.outstandingBytes + extraBytes) / rate
+  }
+
+  /** Puts a request that is not sent yet before the others. @returns false if it is there, or not queued */
+  moveToFront(piece: PieceIndex, block: BlockIndex): boolean {
+    const at = this.queued.indexOf(piece, block)
+    if (at <= 0) return false
+    this.queued.insert(0, this.queued.removeAt(at))
+    return true
+  }
+
+  /** Sends what was added from outside `refill`. */
+  sendQueued(): void {
+    this.#send()
+  }
+
+  #updateDesiredSize(): void {
+    if (this.snubbed) {
+      this.desiredSize = 1
+      return
+    }
+    if (!this.slowStart) {
+      const rate = this.#peer.stats.downloadPayloadRate()
+      this.desiredSize = Math.floor((this.#session.settings.requestQueueTime * rate) / BLOCK_SIZE)
+    }
+    this.desiredSize = Math.max(MIN_REQUESTS, Math.min(this.desiredSize, this.#peer.maxOutRequests))
+  }
+
+  /** Once a second: leaves slow start, notices late requests. @param receivedLastSecond payload of the second before */
+  tick(now: number, receivedLastSecond: number, receivedThisSecond: number): void {
+    const peer = this.#peer
+    const host = peer.host!
+    const { settings } = this.#session
+    if (peer.endgame && peer.amInterested && this.length === 0 && now - 5000 >= this.lastRequest) {
+      this.lastRequest = now
+      this.refill(C.PICKER_END_GAME_PIECE_PICKS)
+      if (peer.disconnecting) return
+    }
+    if (this.sent.length > 0 && !peer.receivingPaused && now > this.requestedAt + this.requestTimeout() * 1000) {
+      this.#snub()
+    }
+    if (
+      this.slowStart &&
+      !peer.peerChoking &&
+      receivedLastSecond > 0 &&
+      receivedLastSecond + 5000 >= receivedThisSecond
+    ) {
+      this.slowStart = false
+    }
+    if (!host.ready || peer.disconnecting) return
+    this.#updateDesiredSize()
+    if (this.desiredSize >= settings.maxOutRequestQueue) host.alert(peer, { kind: 'outstandingLimit' })
+    if (this.sent.length > 0 && !peer.receivingPaused && now - this.lastPiece > settings.pieceTimeout * 1000) {
+      this.#snub()
+    }
+    if (!peer.peerChoking && peer.amInterested && this.length <= this.desiredSize >> 1) {
+      this.refill(C.PICKER_INCOMING_PIECE_PICKS)
+    }
+  }
+
+  /** The peer is late: one request at a time from now on, and the last one may be asked of others. */
+  #snub(): void {
+    const peer = this.#peer
+    const host = peer.host!
+    if (!this.snubbed) {
+      this.snubbed = true
+      this.slowStart = false
+      host.alert(peer, { kind: 'snubbed' })
+    }
+    this.desiredSize = 1
+    if (peer.onParole || !host.ready) return
+    this.abortQueued()
+    for (let i = this.sent.length - 1; i >= 0; i--) {
+      const pending = this.sent.at(i)
+      if (pending.timedOut || pending.notWanted) continue
+      if (host.freeBlocks(pending.piece) > 0) break
+      host.alert(peer, { kind: 'blockTimeout', piece: pending.piece, block: pending.block })
+      this.desiredSize = 2
+      if (host.pickBlocks(peer)) this.#session.counters.inc(C.PICKER_SNUBBED_PIECE_PICKS)
+      this.desiredSize = 1
+      pending.timedOut = true
+      host.abortRequest(peer, pending.piece, pending.block)
+      break
+    }
+    this.#send()
+  }
+}
+
+function isBusy(pending: PendingBlock): boolean {
+  return pending.busy
+}
+
+function wasteReason(pending: PendingBlock): WasteReason {
+  if (pending.timedOut) return 'timedOut'
+  if (pending.notWanted) return 'cancelled'
+  return pending.busy ? 'endGame' : 'unknown'
+}

@@ -1,0 +1,1208 @@
+/**
+ * One peer of one torrent: what each side has, wants and allows, and the messages that change it.
+ *
+ * Owns the parts of a connection: the link, the blocks asked for (`download`), the blocks asked of us
+ * (`upload`), the rate-limit quotas. Geometry is checked here, at the door: what goes on to the torrent
+ * are valid pieces and blocks.
+ *
+ * @see BEP 3, BEP 6, BEP 10, BEP 21, BEP 54
+ */
+
+import { Bitfield } from '../core/bitfield.ts'
+import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
+import { bytesEqual, textToBytes } from '../core/bytes.ts'
+import { Sha1Hash } from '../core/digest.ts'
+import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
+import { ProtocolVersion, SocketType } from '../core/enums.ts'
+import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import type { Stream } from '../core/runtime.ts'
+import * as C from '../stats/counter-ids.ts'
+import { TransferStats } from '../stats/transfer-stats.ts'
+import { allowedFastSet } from '../wire/allowed-fast.ts'
+import { decodeExtendedHandshake, ExtensionId, encodeExtendedHandshake } from '../wire/extended.ts'
+import { readFeatures } from '../wire/handshake.ts'
+import type { HashRequest } from '../wire/hash-messages.ts'
+import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } from '../wire/lt-donthave.ts'
+import * as M from '../wire/message-encoder.ts'
+import { EXTENDED_HANDSHAKE_ID, MessageId } from '../wire/messages.ts'
+import { BtLink, type BtLinkOwner } from './bt-link.ts'
+import { DownloadQueue } from './download-queue.ts'
+import type { PeerHost, PeerSession } from './peer-host.ts'
+import { Severity } from './peer-host.ts'
+import type { RateQuota } from './rate-quota.ts'
+import { NO_PIECE, SuperSeedView } from './super-seed-view.ts'
+import { type BlockRequest, RequestVerdict, UploadQueue } from './upload-queue.ts'
+
+/** The extended messages we take. */
+const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
+/** An extended handshake or message of ours is never longer than this. */
+const MAX_EXTENDED_LENGTH = 65536
+const MAX_FAST_ENTRIES = 64
+
+/** Entry of the peer list that a connection belongs to; the fields it touches. */
+export interface PeerEntryLike {
+  readonly id: number
+  failcount: number
+  hashfails: number
+  onParole: boolean
+  optimisticallyUnchoked: boolean
+  seed: boolean
+  protocolV2: boolean
+  source: number
+}
+
+export interface PeerInit {
+  readonly session: PeerSession
+  readonly stream: Stream
+  readonly outgoing: boolean
+  readonly peerId: Sha1Hash
+  /** `null` for incoming connections: the handshake tells. */
+  readonly host: PeerHost | null
+  readonly torrentId: TorrentId | null
+  readonly quota: RateQuota
+}
+
+export class PeerConnection implements BtLinkOwner {
+  readonly session: PeerSession
+  readonly link: BtLink
+  readonly outgoing: boolean
+  /** Remote address and port. */
+  readonly endpoint: Endpoint
+  readonly ourPeerId: Sha1Hash
+  readonly quota: RateQuota
+  readonly stats = new TransferStats()
+  readonly download: DownloadQueue
+  readonly upload: UploadQueue
+  readonly local: boolean
+  /** Web seeds want runs of blocks; other peers have no options of their own. */
+  readonly preferContiguous = 0
+  readonly pickOptions = 0
+
+  host: PeerHost | null
+  /** Of the torrent it belongs to. */
+  torrentId: TorrentId | null
+  entry: PeerEntryLike | null = null
+  /** Its end is not to count as an attempt. */
+  #fastReconnect = false
+  /** What the picker and the alerts know the peer by; set when it joins a torrent. */
+  ref = 0
+  pid = new Sha1Hash()
+  /** What the peer says it runs; `v` of its extension handshake. */
+  clientVersion: Uint8Array = new Uint8Array(0)
+
+  connecting: boolean
+  disconnecting = false
+  #failed = false
+
+  amChoking = true
+  amInterested = false
+  peerChoking = true
+  peerInterested = false
+  peerUploadOnly = false
+  supportsFast = false
+  supportsExtended = false
+  protocolV2 = false
+
+  /** What the peer has. Without metadata: as far as it told, unchecked beyond `max_piece_count`. */
+  have = new Bitfield()
+  numHave = 0
+  haveAll = false
+  bitfieldReceived = false
+  /** Its availability is counted in the torrent's picker. */
+  counted = false
+  /** Pieces the peer lets us have while it chokes us. */
+  readonly allowedFast: PieceIndex[] = []
+  readonly suggested: PieceIndex[] = []
+
+  /** Largest request queue the peer accepts. */
+  maxOutRequests: number
+  endgame = false
+
+  /** Milliseconds, of the session's clock. */
+  readonly createdAt: number
+  lastReceive: number
+  lastSent: number
+  lastSentPayload = Number.NEGATIVE_INFINITY
+  lastUnchoke = Number.NEGATIVE_INFINITY
+  lastChoke = Number.NEGATIVE_INFINITY
+  lastIncomingRequest = Number.NEGATIVE_INFINITY
+  becameUninterested: number
+  becameUninteresting: number
+  uploadedAtLastUnchoke = 0
+  downloadedAtLastRound = 0
+  uploadedAtLastRound = 0
+  uploadRatePeak = 0
+  downloadRatePeak = 0
+  uploadedLastSecond = 0
+  downloadedLastSecond = 0
+  /** In super seeding, the pieces this peer was shown. */
+  readonly superSeed = new SuperSeedView()
+
+  readonly #acceptFast = new Map<PieceIndex, number>()
+  readonly #suggestedByUs: PieceIndex[] = []
+  #peerUploadOnlyId = 0
+  #peerDontHaveId = 0
+  #sentHandshake = false
+  #sentBitfield = false
+  #handshakeDone = false
+  #invalidRequests = 0
+  #infoHashUsed = new Sha1Hash()
+  #interestQueued = false
+  #receivingPaused = false
+  #pausedForMemory = false
+
+  constructor(init: PeerInit) {
+    const { session } = init
+    this.session = session
+    this.outgoing = init.outgoing
+    this.connecting = init.outgoing
+    this.host = init.host
+    this.torrentId = init.torrentId
+    this.ourPeerId = init.peerId
+    this.quota = init.quota
+    this.endpoint = init.stream.remote
+    this.local = isLocal(this.endpoint[0])
+    this.maxOutRequests = session.settings.maxOutRequestQueue
+    const now = session.turn.now
+    this.createdAt = now
+    this.lastReceive = now
+    this.lastSent = now
+    this.becameUninterested = now
+    this.becameUninteresting = now
+    this.download = new DownloadQueue(this, session)
+    this.upload = new UploadQueue(this.#uploadPort(), session.settings, session.counters)
+    this.link = new BtLink(init.stream, this, session.turn)
+    session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(init.stream.kind))
+    if (this.connecting) {
+      session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
+      this.stats.sentSyn(isV6(this.endpoint[0]))
+    } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    if (init.host !== null) {
+      this.#infoHashUsed = init.host.infoHash.getBest()
+      if (init.host.infoHash.hasV1()) this.#infoHashUsed = init.host.infoHash.v1
+    }
+    this.quota.attach(this)
+  }
+
+  get socketType(): SocketType {
+    return this.link.stream.kind
+  }
+
+  get closed(): boolean {
+    return this.disconnecting
+  }
+
+  get inHandshake(): boolean {
+    return !this.#handshakeDone
+  }
+
+  get isSeed(): boolean {
+    return this.haveAll || (this.have.size() > 0 && this.numHave === this.have.size())
+  }
+
+  get onParole(): boolean {
+    return this.entry?.onParole === true
+  }
+
+  /** The peer downloads nothing more. */
+  get uploadOnly(): boolean {
+    return this.peerUploadOnly || this.isSeed
+  }
+
+  remote(): Endpoint {
+    return this.endpoint
+  }
+
+  localEndpoint(): Endpoint {
+    return this.link.stream.local
+  }
+
+  isOutgoing(): boolean {
+    return this.outgoing
+  }
+
+  failed(): boolean {
+    return this.#failed
+  }
+
+  fastReconnect(): boolean {
+    return this.#fastReconnect
+  }
+
+  totalPayloadDownload(): number {
+    return this.stats.totalPayloadDownload()
+  }
+
+  totalPayloadUpload(): number {
+    return this.stats.totalPayloadUpload()
+  }
+
+  setPeerEntry(entry: PeerEntryLike): void {
+    this.entry = entry
+    this.ref = entry.id
+  }
+
+  addStat(downloaded: number, uploaded: number): void {
+    this.stats.addPrevious(downloaded, uploaded)
+  }
+
+  // What the choice of blocks reads and does (`RequestingPeer`, `TimeCriticalPeer`).
+
+  get pieces(): Bitfield | 'all' {
+    return this.isSeed ? 'all' : this.have
+  }
+
+  get desiredQueueSize(): number {
+    return this.download.desiredSize
+  }
+
+  get numRequests(): number {
+    return this.download.length
+  }
+
+  get isChoking(): boolean {
+    return this.peerChoking
+  }
+
+  get isSnubbed(): boolean {
+    return this.download.snubbed
+  }
+
+  get isOnParole(): boolean {
+    return this.onParole
+  }
+
+  get downloadRate(): number {
+    return this.stats.downloadPayloadRate()
+  }
+
+  hasRequest(piece: PieceIndex, block: BlockIndex): boolean {
+    return this.hasSent(piece, block) || this.hasQueued(piece, block)
+  }
+
+  hasSent(piece: PieceIndex, block: BlockIndex): boolean {
+    return this.download.sent.indexOf(piece, block) >= 0
+  }
+
+  hasQueued(piece: PieceIndex, block: BlockIndex): boolean {
+    return this.download.queued.indexOf(piece, block) >= 0
+  }
+
+  addRequest(piece: PieceIndex, block: BlockIndex, busy: boolean, options: number): boolean {
+    if (busy && this.download.hasBusy) return false
+    return this.#request(piece, block, busy, false, options)
+  }
+
+  addTimeCritical(piece: PieceIndex, block: BlockIndex, busy: boolean): boolean {
+    return this.#request(piece, block, busy, true, 0)
+  }
+
+  #request(piece: PieceIndex, block: BlockIndex, busy: boolean, front: boolean, options: number): boolean {
+    const host = this.host!
+    if (this.disconnecting || host.uploadMode || !host.markRequested(this, piece, block, options)) return false
+    this.download.add(piece, block, host.geometry!.blockSize(piece, block), busy, front)
+    return true
+  }
+
+  get canRequestTimeCritical(): boolean {
+    const { download } = this
+    return (
+      !this.disconnecting &&
+      !this.peerChoking &&
+      this.amInterested &&
+      !this.onParole &&
+      !download.snubbed &&
+      !this.host!.uploadMode &&
+      download.length <= download.desiredSize * 2
+    )
+  }
+
+  downloadQueueTime(extraBytes: number): number {
+    return this.download.queueTime(extraBytes) * 1000
+  }
+
+  makeTimeCritical(piece: PieceIndex, block: BlockIndex): boolean {
+    return this.download.moveToFront(piece, block)
+  }
+
+  sendRequests(): void {
+    this.download.sendQueued()
+  }
+
+  hasPiece(piece: PieceIndex): boolean {
+    return this.haveAll || (piece < this.have.size() && this.have.getBit(piece))
+  }
+
+  // ---- life ------------------------------------------------------------------------------------
+
+  linkConnected(): void {
+    const { counters } = this.session
+    this.connecting = false
+    counters.inc(C.PEER_NUM_PEERS_HALF_OPEN, -1)
+    counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    this.lastReceive = this.session.turn.now
+    this.stats.receivedSynAck(isV6(this.endpoint[0]))
+    if (this.host?.gracefulPause) {
+      this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
+      return
+    }
+    this.#writeHandshake()
+  }
+
+  linkClosed(error: ErrorCode, operation: Operation): void {
+    if (this.connecting) this.connectFailed(error)
+    else this.disconnect(error, operation)
+  }
+
+  linkCrashed(error: unknown): void {
+    this.session.crashed(error, `peer ${this.endpoint[0]}:${this.endpoint[1]}`)
+    this.disconnect(libtorrentError(LibtorrentErrors.noError), Operation.unknown, Severity.peerError)
+  }
+
+  connectFailed(error: ErrorCode): void {
+    this.session.counters.inc(C.PEER_CONNECT_TIMEOUTS)
+    this.disconnect(error, Operation.connect, Severity.failure)
+  }
+
+  onProtocolError(error: ErrorCode): void {
+    this.disconnect(error, Operation.bittorrent, Severity.peerError)
+  }
+
+  /** Ends the connection. Idempotent. */
+  disconnect(error: ErrorCode, operation: Operation, how: Severity | boolean = Severity.normal): void {
+    if (this.disconnecting) return
+    const severity = how === true ? Severity.failure : how === false ? Severity.normal : how
+    this.disconnecting = true
+    const { counters } = this.session
+    if (severity > Severity.normal) this.#failed = true
+    counters.inc(C.PEER_DISCONNECTED_PEERS)
+    if (severity === Severity.peerError) counters.inc(C.PEER_ERROR_PEERS)
+    if (severity > Severity.normal) {
+      counters.inc(C.PEER_ERROR_TCP_PEERS)
+      counters.inc(this.outgoing ? C.PEER_ERROR_OUTGOING_PEERS : C.PEER_ERROR_INCOMING_PEERS)
+    }
+    this.#dropGauges()
+    this.link.close()
+    this.download.close()
+    this.upload.clear()
+    this.quota.detach(this)
+    if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
+    else this.session.closedUnattached(this, error, operation)
+  }
+
+  #dropGauges(): void {
+    const { counters } = this.session
+    counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.socketType), -1)
+    counters.inc(this.connecting ? C.PEER_NUM_PEERS_HALF_OPEN : C.PEER_NUM_PEERS_CONNECTED, -1)
+    if (this.endgame) counters.inc(C.PEER_NUM_PEERS_END_GAME, -1)
+    if (this.amInterested) counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
+    if (this.peerInterested) counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
+    if (!this.amChoking) {
+      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
+      if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
+    }
+    if (!this.peerChoking) counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
+  }
+
+  /** Its class is exempt from upload slots. */
+  get ignoresUnchokeSlots(): boolean {
+    return this.quota.ignoreUnchokeSlots
+  }
+
+  // ---- handshake -------------------------------------------------------------------------------
+
+  onForeignProtocol(_bytes: Uint8Array): void {
+    // Encrypted connections begin like this.
+    this.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
+  }
+
+  onInfoHash(reserved: Uint8Array, infoHash: Uint8Array): void {
+    const features = readFeatures(reserved)
+    this.supportsExtended = features.extended
+    this.supportsFast = features.fast
+    if (this.host === null) {
+      const hash = new Sha1Hash(infoHash)
+      const found = this.session.attach(this, hash)
+      if (this.disconnecting) return
+      if ('message' in found) {
+        const severity = found.is(LibtorrentErrors.invalidInfoHash) ? Severity.failure : Severity.peerError
+        this.disconnect(found, Operation.bittorrent, severity)
+        return
+      }
+      this.host = found
+      this.#infoHashUsed = hash
+      this.protocolV2 = found.infoHash.hasV2() && found.infoHash.get(ProtocolVersion.V2).equals(hash)
+      found.alert(this, { kind: 'connect', outgoing: false })
+      if (this.disconnecting) return
+      this.#writeHandshake()
+      this.#joinAvailability()
+    } else {
+      const ours = this.host.infoHash
+      if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) this.protocolV2 = true
+      else if (!bytesEqual(infoHash, this.#infoHashUsed.view())) {
+        this.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
+        return
+      }
+    }
+    if (this.entry !== null) this.entry.protocolV2 = this.protocolV2
+    this.link.decoder.setFastSupported(this.supportsFast)
+    if (this.host.geometry !== null) this.link.decoder.setNumPieces(this.host.geometry.numPieces)
+  }
+
+  onPeerId(peerId: Uint8Array): void {
+    const host = this.host
+    if (host === null || this.disconnecting) return
+    this.pid = new Sha1Hash(peerId)
+    const refusal = host.peerIdentified(this)
+    if (this.disconnecting) return
+    if (refusal !== null) {
+      this.disconnect(refusal, Operation.bittorrent)
+      return
+    }
+    this.#handshakeDone = true
+    if (this.supportsExtended) this.#writeExtendedHandshake()
+    if (host.ready) {
+      this.writeBitfield()
+      if (host.numHave > 0) host.maybeUnchoke(this)
+    }
+    host.peerReady(this)
+  }
+
+  #writeHandshake(): void {
+    if (this.#sentHandshake || this.host === null) return
+    this.#sentHandshake = true
+    const features = { extended: true, fast: true, dht: false, v2Upgrade: false }
+    this.link.writeHandshake(features, this.#infoHashUsed.view(), this.ourPeerId.view())
+  }
+
+  #writeExtendedHandshake(): void {
+    const host = this.host!
+    const { settings, counters } = this.session
+    const port = this.outgoing ? this.session.listenPort(this.link.stream.local[0]) : 0
+    encodeExtendedHandshake(this.link.out(), {
+      ids: { upload_only: ExtensionId.upload_only, lt_donthave: ExtensionId.lt_donthave },
+      yourIp: this.endpoint[0],
+      requestQueue: settings.maxAllowedInRequestQueue,
+      completeAgo: host.completeAgo(),
+      uploadOnly: host.geometry !== null && host.uploadOnly && !host.superSeeding,
+      ...(port === 0 ? {} : { listenPort: port }),
+      ...(settings.anonymousMode ? {} : { client: settings.handshakeClientVersion || settings.userAgent }),
+    })
+    counters.inc(C.SES_NUM_OUTGOING_EXT_HANDSHAKE)
+  }
+
+  /** What we have, in the shortest form; nothing before files are checked. */
+  writeBitfield(): void {
+    const host = this.host!
+    if (this.#sentBitfield || !this.#handshakeDone) return
+    this.#sentBitfield = true
+    const { counters } = this.session
+    const out = this.link.out()
+    if (host.superSeeding) {
+      if (this.supportsFast) M.encodeHaveNone(out)
+      for (let i = 0; i < 2; i++) this.showPiece(NO_PIECE, host.pieceToSuperSeed(this))
+    } else if (this.supportsFast && host.isSeed) {
+      M.encodeHaveAll(out)
+      counters.inc(C.SES_NUM_OUTGOING_HAVE_ALL)
+    } else if (host.numHave === 0) {
+      if (!this.supportsFast) return
+      M.encodeHaveNone(out)
+      counters.inc(C.SES_NUM_OUTGOING_HAVE_NONE)
+    } else {
+      M.encodeBitfield(out, host.haveBits().data())
+      counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
+    }
+    this.#sendAllowedFast()
+  }
+
+  /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
+  hostReady(): void {
+    if (this.disconnecting || this.host === null) return
+    this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
+    this.#joinAvailability()
+    if (this.disconnecting || !this.#handshakeDone) return
+    this.writeBitfield()
+    this.updateInterest()
+  }
+
+  /** The torrent is not ready any more (recheck): what the peer has stays known, its availability is not counted. */
+  hostNotReady(): void {
+    this.counted = false
+    this.#sentBitfield = false
+  }
+
+  #joinAvailability(): void {
+    const host = this.host!
+    if (this.counted || !host.ready) return
+    const pieces = host.geometry!.numPieces
+    if (this.haveAll) {
+      this.have.resize(pieces, true)
+      this.numHave = pieces
+    } else {
+      const beyond = this.have.size() > pieces
+      this.have.resize(pieces)
+      if (beyond) this.numHave = this.have.count()
+    }
+    this.counted = true
+    if (this.isSeed) {
+      host.peerBecameSeed(this, true)
+      host.peerHasAll(this)
+    } else if (this.numHave > 0) host.peerHasBits(this, this.have)
+    this.updateInterest()
+  }
+
+  // ---- what the peer has -----------------------------------------------------------------------
+
+  onHave(piece: number): void {
+    const host = this.host!
+    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE)
+    this.#assumeHaveNone()
+    const geometry = host.geometry
+    if (geometry === null || !this.counted) {
+      if (geometry === null ? piece > this.session.settings.maxPieceCount : piece >= geometry.numPieces) {
+        if (geometry !== null) this.#invalidHave()
+        return
+      }
+      if (piece >= this.have.size()) this.have.resize(geometry?.numPieces ?? piece + 1)
+      if (!this.have.getBit(piece)) {
+        this.have.setBit(piece)
+        this.numHave++
+      }
+      return
+    }
+    if (piece >= geometry.numPieces) {
+      this.#invalidHave()
+      return
+    }
+    if (host.superSeeding && this.superSeed.shows(piece)) this.showPiece(piece, host.pieceToSuperSeed(this))
+    if (this.have.getBit(piece)) return
+    this.have.setBit(piece)
+    this.numHave++
+    host.peerHas(this, piece)
+    if (this.isSeed) {
+      if (this.stats.totalPayloadDownload() > 0) host.seenComplete(0)
+      host.peerBecameSeed(this, true)
+      if (this.disconnectIfRedundant()) return
+    }
+    if (!this.amInterested && !host.uploadOnly && host.wantsPiece(piece)) this.becomeInterested()
+    this.disconnectIfRedundant()
+  }
+
+  #invalidHave(): void {
+    this.disconnect(libtorrentError(LibtorrentErrors.invalidHave), Operation.bittorrent, Severity.peerError)
+  }
+
+  onBitfield(bits: Uint8Array): void {
+    const host = this.host!
+    this.session.counters.inc(C.SES_NUM_INCOMING_BITFIELD)
+    const geometry = host.geometry
+    const size = geometry?.numPieces ?? bits.length * 8
+    if (geometry === null && size > this.session.settings.maxPieceCount) {
+      this.disconnect(libtorrentError(LibtorrentErrors.invalidBitfieldSize), Operation.bittorrent, Severity.peerError)
+      return
+    }
+    this.#forgetHave()
+    this.bitfieldReceived = true
+    this.have = new Bitfield(bits, size)
+    this.numHave = this.have.count()
+    host.peerBecameSeed(this, geometry !== null && this.isSeed)
+    if (!host.ready) return
+    this.counted = true
+    if (this.isSeed) {
+      host.peerHasAll(this)
+      if (!host.uploadOnly) this.becomeInterested()
+      this.disconnectIfRedundant()
+    } else {
+      host.peerHasBits(this, this.have)
+      this.updateInterest()
+    }
+  }
+
+  onHaveAll(): void {
+    const host = this.host!
+    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_ALL)
+    this.#forgetHave()
+    this.bitfieldReceived = true
+    this.haveAll = true
+    host.peerBecameSeed(this, true)
+    if (!host.ready) {
+      this.disconnectIfRedundant()
+      return
+    }
+    this.#joinAvailability()
+    this.disconnectIfRedundant()
+  }
+
+  onHaveNone(): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_NONE)
+    this.#forgetHave()
+    this.#haveNone()
+  }
+
+  #haveNone(): void {
+    const host = this.host!
+    this.bitfieldReceived = true
+    host.peerBecameSeed(this, false)
+    if (host.ready) {
+      this.have = new Bitfield(host.geometry!.numPieces)
+      this.counted = true
+    }
+    this.becomeUninterested()
+    this.disconnectIfRedundant()
+  }
+
+  /** A peer with nothing may send no bitfield at all. */
+  #assumeHaveNone(): void {
+    if (!this.bitfieldReceived) this.#haveNone()
+  }
+
+  #forgetHave(): void {
+    if (this.counted) {
+      if (this.isSeed) this.host!.peerLostAll(this)
+      else this.host!.peerLostBits(this, this.have)
+      this.counted = false
+    }
+    this.haveAll = false
+    this.numHave = 0
+    this.have = new Bitfield()
+  }
+
+  #onDontHave(piece: number): void {
+    const host = this.host!
+    const geometry = host.geometry
+    if (geometry === null || piece >= geometry.numPieces || !this.counted || !this.have.getBit(piece)) return
+    const wasSeed = this.isSeed
+    this.have.clearBit(piece)
+    this.numHave--
+    this.haveAll = false
+    host.peerLost(this, piece)
+    if (wasSeed) host.peerBecameSeed(this, false)
+  }
+
+  // ---- interest and choking ----------------------------------------------------------------------
+
+  onChoke(): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_CHOKE)
+    if (!this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
+    this.peerChoking = true
+    this.setEndgame(false)
+    this.download.choked(this.supportsFast)
+  }
+
+  onUnchoke(): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_UNCHOKE)
+    if (this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED)
+    this.peerChoking = false
+    this.download.unchoked()
+    if (this.amInterested) this.download.refill(C.PICKER_UNCHOKE_PIECE_PICKS)
+  }
+
+  onInterested(): void {
+    const host = this.host!
+    this.session.counters.inc(C.SES_NUM_INCOMING_INTERESTED)
+    if (!this.peerInterested) {
+      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED)
+      this.peerInterested = true
+    }
+    if (this.disconnectIfRedundant() || host.gracefulPause) return
+    if (!this.amChoking) {
+      // it may have missed ours
+      M.encodeUnchoke(this.link.out())
+      this.session.counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
+      return
+    }
+    host.maybeUnchoke(this)
+  }
+
+  onNotInterested(): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_NOT_INTERESTED)
+    if (this.peerInterested) {
+      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
+      this.becameUninterested = this.session.turn.now
+      this.peerInterested = false
+    }
+    if (!this.amChoking) this.host!.releaseUnchokeSlot(this)
+  }
+
+  /** @returns true if the peer was unchoked until now */
+  choke(): boolean {
+    if (this.amChoking || this.disconnecting) return false
+    const { counters } = this.session
+    if (this.entry?.optimisticallyUnchoked) {
+      this.entry.optimisticallyUnchoked = false
+      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
+    }
+    this.#suggestedByUs.length = 0
+    M.encodeChoke(this.link.out())
+    counters.inc(C.SES_NUM_OUTGOING_CHOKE)
+    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
+    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
+    this.amChoking = true
+    this.lastChoke = this.session.turn.now
+    this.#invalidRequests = 0
+    this.upload.choke(piece => this.#acceptFast.has(piece))
+    return true
+  }
+
+  /** @returns true if the peer was choked until now */
+  unchoke(): boolean {
+    if (!this.amChoking || this.disconnecting || this.inHandshake || !this.host!.ready) return false
+    const { counters, turn } = this.session
+    this.#sendSuggestions(2)
+    this.lastUnchoke = turn.now
+    M.encodeUnchoke(this.link.out())
+    counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
+    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL)
+    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED)
+    this.amChoking = false
+    this.uploadedAtLastUnchoke = this.stats.totalPayloadUpload()
+    return true
+  }
+
+  /** Looks again, at the end of the turn, whether the peer has something that is wanted. */
+  updateInterest(): void {
+    if (this.#interestQueued || this.disconnecting) return
+    this.#interestQueued = true
+    this.session.turn.later(() => {
+      this.#interestQueued = false
+      if (this.disconnecting || !this.host!.ready || !this.counted) return
+      if (this.host!.isInteresting(this)) this.becomeInterested()
+      else this.becomeUninterested()
+      this.disconnectIfRedundant()
+    })
+  }
+
+  /** Tells the peer that it has what we want, and asks for it if it lets us. */
+  becomeInterested(): void {
+    const host = this.host!
+    if (this.disconnecting || this.inHandshake || !host.ready) return
+    if (!this.amInterested) {
+      this.amInterested = true
+      this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED)
+      M.encodeInterested(this.link.out())
+      this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
+    }
+    if (this.peerChoking && this.allowedFast.length === 0) return
+    this.download.refill(C.PICKER_INTERESTING_PIECE_PICKS)
+  }
+
+  becomeUninterested(): void {
+    if (!this.amInterested || this.disconnecting) return
+    this.amInterested = false
+    this.becameUninteresting = this.session.turn.now
+    this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
+    this.download.slowStart = false
+    if (this.disconnectIfRedundant()) return
+    M.encodeNotInterested(this.link.out())
+    this.session.counters.inc(C.SES_NUM_OUTGOING_NOT_INTERESTED)
+  }
+
+  setEndgame(on: boolean): void {
+    if (this.endgame === on) return
+    this.endgame = on
+    this.session.counters.inc(C.PEER_NUM_PEERS_END_GAME, on ? 1 : -1)
+  }
+
+  /** Closes connections of no use to either side. @returns true if it did */
+  disconnectIfRedundant(): boolean {
+    const host = this.host
+    if (this.disconnecting || host === null || !this.session.settings.closeRedundantConnections) return false
+    if (host.geometry === null || this.#interestQueued || this.inHandshake) return false
+    if (!this.uploadOnly) return false
+    if (host.uploadOnly && host.ready) {
+      this.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
+      return true
+    }
+    if (!this.amInterested && this.bitfieldReceived && host.ready) {
+      this.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
+      return true
+    }
+    return false
+  }
+
+  // ---- downloading -------------------------------------------------------------------------------
+
+  onPieceHeader(piece: number, begin: number, length: number): boolean {
+    this.session.counters.inc(C.SES_NUM_INCOMING_PIECE)
+    const geometry = this.host!.geometry
+    if (geometry === null || !this.host!.ready || !geometry.isBlock(piece, begin, length)) {
+      if (length === 0) return false
+      this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
+      return false
+    }
+    this.#assumeHaveNone()
+    return this.download.begin(piece, begin / BLOCK_SIZE, length)
+  }
+
+  onPiecePayload(chunk: Uint8Array, start: number, end: number, offset: number): void {
+    this.download.payload(chunk, start, end, offset)
+  }
+
+  onPieceEnd(piece: number, begin: number, length: number): void {
+    if (this.disconnecting) return
+    if (length === 0) {
+      this.host!.alert(this, {
+        kind: 'error',
+        error: libtorrentError(LibtorrentErrors.peerSentEmptyPiece),
+        operation: Operation.bittorrent,
+      })
+      const geometry = this.host!.geometry
+      if (geometry !== null && piece < geometry.numPieces && begin < geometry.pieceSize(piece)) {
+        this.onReject(piece, begin, geometry.blockSize(piece, Math.floor(begin / BLOCK_SIZE)))
+      }
+      return
+    }
+    this.download.end()
+  }
+
+  onReject(piece: number, begin: number, length: number): void {
+    const host = this.host!
+    this.session.counters.inc(C.SES_NUM_INCOMING_REJECT)
+    if (!host.geometry?.isBlock(piece, begin, length)) return
+    this.download.rejected(piece, begin / BLOCK_SIZE)
+    const list = this.peerChoking ? this.allowedFast : this.suggested
+    const at = list.indexOf(piece)
+    if (at >= 0) list.splice(at, 1)
+    if (host.gracefulPause) this.checkGracefulPause()
+  }
+
+  onSuggest(piece: number): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_SUGGEST)
+    const { geometry } = this.host!
+    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
+    const limit = this.session.settings.maxSuggestPieces
+    if (limit <= 0) return
+    if (this.suggested.length >= limit) this.suggested.length = limit - 1
+    this.suggested.unshift(piece)
+  }
+
+  onAllowedFast(piece: number): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_ALLOWED_FAST)
+    const { geometry } = this.host!
+    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
+    if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
+    this.allowedFast.push(piece)
+    if (this.counted && this.hasPiece(piece) && this.host!.wantsPiece(piece)) this.becomeInterested()
+  }
+
+  /** A graceful pause ends the connection once nothing is outstanding. */
+  checkGracefulPause(): void {
+    if (this.download.outstandingBytes === 0) {
+      this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
+    }
+  }
+
+  /** Slots are free again, or the quota allows more. */
+  resumeReceiving(): void {
+    if (this.#pausedForMemory && this.session.slots.underPressure) return
+    this.#pausedForMemory = false
+    if (!this.#receivingPaused || !this.quota.mayReceive) return
+    this.#receivingPaused = false
+    this.link.stream.resume()
+  }
+
+  /** No slot for a block: reads nothing more until there are some. */
+  pauseForMemory(): void {
+    this.#pausedForMemory = true
+    this.pauseReceiving()
+  }
+
+  get pausedForMemory(): boolean {
+    return this.#pausedForMemory
+  }
+
+  pauseReceiving(): void {
+    if (this.#receivingPaused || this.disconnecting) return
+    this.#receivingPaused = true
+    this.link.stream.pause()
+  }
+
+  get receivingPaused(): boolean {
+    return this.#receivingPaused
+  }
+
+  // ---- uploading -----------------------------------------------------------------------------------
+
+  onRequest(piece: number, begin: number, length: number): void {
+    const host = this.host!
+    const { counters, turn } = this.session
+    counters.inc(C.SES_NUM_INCOMING_REQUEST)
+    const request: BlockRequest = { piece, begin, length }
+    if (host.superSeeding && !this.superSeed.shows(piece)) {
+      counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
+      this.#invalidRequests++
+      this.#sendReject(request)
+      host.alert(this, { kind: 'invalidRequest', request, withheld: true })
+      return
+    }
+    this.#assumeHaveNone()
+    if (this.disconnecting) return
+    if (host.geometry === null) {
+      counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
+      this.#sendReject(request)
+      return
+    }
+    if (!this.peerInterested) {
+      host.alert(this, { kind: 'invalidRequest', request, withheld: false })
+      this.onInterested()
+      if (this.disconnecting) return
+    }
+    const fastCount = this.#acceptFast.get(piece)
+    if (this.amChoking && fastCount !== undefined && host.judgeRequest(this, request) !== RequestVerdict.invalid) {
+      if (fastCount >= 3 * host.geometry.blocksPerPiece) {
+        this.#tooManyRequests()
+        return
+      }
+    }
+    const admitted = !this.amChoking || fastCount !== undefined
+    if (fastCount !== undefined) this.#acceptFast.set(piece, fastCount + 1)
+    if (admitted) this.lastIncomingRequest = turn.now
+    this.upload.request(request, admitted)
+    if (this.disconnecting) return
+    if (admitted) host.alert(this, { kind: 'incomingRequest', request })
+    else if (turn.now - 2000 > this.lastChoke) this.#tooManyRequests()
+  }
+
+  #tooManyRequests(): void {
+    this.disconnect(
+      libtorrentError(LibtorrentErrors.tooManyRequestsWhenChoked),
+      Operation.bittorrent,
+      Severity.peerError,
+    )
+  }
+
+  onCancel(piece: number, begin: number, length: number): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_CANCEL)
+    this.upload.cancel({ piece, begin, length })
+  }
+
+  #uploadPort() {
+    const peer = this
+    return {
+      judge: (request: BlockRequest) => peer.host!.judgeRequest(peer, request),
+      requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
+      sendReject: (request: BlockRequest) => peer.#sendReject(request),
+      read: (request: BlockRequest, done: Parameters<PeerHost['readBlock']>[2]) =>
+        peer.host!.readBlock(peer, request, done),
+      sendBlock: (request: BlockRequest, views: readonly Uint8Array[], release: () => void) => {
+        const { piece, begin, length } = request
+        const out = peer.link.out()
+        out
+          .uint32(9 + length)
+          .uint8(MessageId.piece)
+          .uint32(piece)
+          .uint32(begin)
+        peer.session.counters.inc(C.SES_NUM_OUTGOING_PIECE)
+        peer.link.writeBlock(views, release)
+      },
+      readFailed: (request: BlockRequest, error: Parameters<PeerHost['readFailed']>[2]) =>
+        peer.host!.readFailed(peer, request, error),
+      unsentBytes: () => peer.link.unsentBytes,
+      uploadedLastSecond: () => peer.uploadedLastSecond,
+      get closed() {
+        return peer.disconnecting
+      },
+    }
+  }
+
+  #requestRejected(request: BlockRequest): void {
+    this.#invalidRequests++
+    this.host!.alert(this, { kind: 'invalidRequest', request, withheld: false })
+    if (this.peerInterested || this.#invalidRequests % 10 !== 0 || !this.amChoking) return
+    if (this.#invalidRequests > 300 && !this.peerChoking) {
+      this.#tooManyRequests()
+      return
+    }
+    M.encodeChoke(this.link.out())
+    this.session.counters.inc(C.SES_NUM_OUTGOING_CHOKE)
+  }
+
+  #sendReject(request: BlockRequest): void {
+    this.session.counters.inc(C.PEER_PIECE_REJECTS)
+    if (!this.supportsFast || this.disconnecting) return
+    M.encodeReject(this.link.out(), request.piece, request.begin, request.length)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_REJECT)
+  }
+
+  /** We have a new piece. */
+  announcePiece(piece: PieceIndex): void {
+    if (this.inHandshake || this.disconnecting || !this.#sentBitfield) return
+    this.#pieceIsHere(piece)
+    if (!this.session.settings.sendRedundantHave && this.hasPiece(piece)) return
+    if (this.disconnectIfRedundant()) return
+    M.encodeHave(this.link.out(), piece)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
+  }
+
+  #pieceIsHere(piece: PieceIndex): void {
+    for (const list of [this.suggested, this.allowedFast]) {
+      const at = list.indexOf(piece)
+      if (at >= 0) list.splice(at, 1)
+    }
+    if (this.amInterested && this.hasPiece(piece)) this.updateInterest()
+  }
+
+  sendUploadOnly(on: boolean): void {
+    if (this.inHandshake || this.disconnecting || this.#peerUploadOnlyId === 0) return
+    encodeUploadOnly(this.link.out(), this.#peerUploadOnlyId, on)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
+  }
+
+  keepAlive(): void {
+    M.encodeKeepAlive(this.link.out())
+  }
+
+  /** Shows the peer one more piece in super seeding. */
+  showPiece(replaced: PieceIndex, piece: PieceIndex): void {
+    if (this.inHandshake || this.disconnecting || piece === NO_PIECE) return
+    M.encodeHave(this.link.out(), piece)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
+    this.superSeed.show(piece, replaced)
+  }
+
+  /** The torrent seeds as usual from now on: shows the peer all there is. */
+  endSuperSeeding(): void {
+    if (!this.superSeed.end() || this.inHandshake || this.disconnecting) return
+    M.encodeBitfield(this.link.out(), this.host!.haveBits().data())
+    this.session.counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
+  }
+
+  /** Drops the requests for a piece that is not to be sent any more, and tells the peer if it can be told. */
+  withdrawPiece(piece: PieceIndex): void {
+    this.upload.rejectPiece(piece)
+    if (this.#peerDontHaveId === 0 || this.inHandshake || this.disconnecting) return
+    encodeDontHave(this.link.out(), this.#peerDontHaveId, piece)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
+  }
+
+  #sendSuggestions(count: number): void {
+    if (!this.supportsFast || this.session.settings.suggestMode === 0) return
+    for (const piece of this.host!.suggestPieces(this, this.#suggestedByUs, count)) {
+      M.encodeSuggest(this.link.out(), piece)
+      this.session.counters.inc(C.SES_NUM_OUTGOING_SUGGEST)
+      this.#suggestedByUs.push(piece)
+    }
+    const surplus = this.#suggestedByUs.length - this.session.settings.maxSuggestPieces
+    if (surplus > 0) this.#suggestedByUs.splice(0, surplus)
+  }
+
+  #sendAllowedFast(): void {
+    const host = this.host!
+    const count = this.session.settings.allowedFastSetSize
+    if (!this.supportsFast || host.superSeeding || this.uploadOnly || count <= 0) return
+    const { geometry } = host
+    if (geometry === null) return
+    for (const piece of allowedFastSet(this.endpoint[0], this.#infoHashUsed.view(), geometry.numPieces, count)) {
+      if (this.hasPiece(piece)) continue
+      M.encodeAllowedFast(this.link.out(), piece)
+      this.session.counters.inc(C.SES_NUM_OUTGOING_ALLOWED_FAST)
+      this.#acceptFast.set(piece, 0)
+    }
+  }
+
+  // ---- extension protocol ------------------------------------------------------------------------------
+
+  onExtendedHeader(id: number, length: number): boolean {
+    if (!KNOWN_EXTENDED.has(id)) {
+      this.disconnect(libtorrentError(LibtorrentErrors.invalidMessage), Operation.bittorrent, Severity.peerError)
+      return false
+    }
+    return length <= MAX_EXTENDED_LENGTH
+  }
+
+  onExtended(id: number, payload: Uint8Array): void {
+    if (id === EXTENDED_HANDSHAKE_ID) this.#onExtendedHandshake(payload)
+    else if (id === ExtensionId.upload_only) {
+      const on = decodeUploadOnly(payload)
+      if (on !== null) this.#setPeerUploadOnly(on)
+    } else {
+      const piece = decodeDontHave(payload)
+      if (piece !== null) this.#onDontHave(piece)
+    }
+    this.session.counters.inc(C.SES_NUM_INCOMING_EXTENDED)
+    this.disconnectIfRedundant()
+  }
+
+  #onExtendedHandshake(payload: Uint8Array): void {
+    const handshake = decodeExtendedHandshake(payload)
+    if (handshake === null) return
+    this.session.counters.inc(C.SES_NUM_INCOMING_EXT_HANDSHAKE)
+    this.#peerUploadOnlyId = handshake.ids.get('upload_only') ?? 0
+    this.#peerDontHaveId = handshake.ids.get('lt_donthave') ?? 0
+    if (handshake.listenPort > 0) this.host!.peerListenPort(this, handshake.listenPort)
+    if (this.disconnecting) return
+    if (handshake.completeAgo >= 0) this.host!.seenComplete(handshake.completeAgo)
+    if (handshake.client !== '') this.clientVersion = textToBytes(handshake.client)
+    if (handshake.requestQueue > 0) this.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
+    if (handshake.yourIp !== null) {
+      this.session.voteExternalAddress(this.link.stream.local, handshake.yourIp, this.endpoint[0])
+    }
+    if (handshake.uploadOnly) this.#setPeerUploadOnly(true)
+  }
+
+  #setPeerUploadOnly(on: boolean): void {
+    this.peerUploadOnly = on
+    this.host!.peerUploadOnly(this, on)
+    this.disconnectIfRedundant()
+  }
+
+  // ---- the rest of the wire ------------------------------------------------------------------------------
+
+  onKeepAlive(): void {}
+
+  onDhtPort(port: number): void {
+    this.session.counters.inc(C.SES_NUM_INCOMING_DHT_PORT)
+    this.session.dhtPortReceived(this.endpoint[0], port)
+  }
+
+  onHashRequest(request: HashRequest): void {
+    M.encodeHashReject(this.link.out(), request)
+    this.session.counters.inc(C.SES_NUM_OUTGOING_HASH_REJECT)
+  }
+
+  onHashes(_request: HashRequest, _hashes: Uint8Array): void {
+    // none were asked for
+    this.disconnect(libtorrentError(LibtorrentErrors.invalidHashes), Operation.bittorrent, Severity.peerError)
+  }
+
+  onHashReject(_request: HashRequest): void {}
+
+  onUnknownHeader(_id: number, _length: number): boolean {
+    return false
+  }
+
+  onUnknown(_id: number, _payload: Uint8Array): void {}
+
+  linkReceived(payload: number, protocol: number): void {
+    this.lastReceive = this.session.turn.now
+    this.stats.receivedBytes(payload, protocol)
+    this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
+    this.host?.receivedBytes(payload, protocol)
+    this.quota.received(this, payload + protocol)
+  }
+
+  linkSent(payload: number, protocol: number): void {
+    const { now } = this.session.turn
+    this.lastSent = now
+    if (payload > 0) this.lastSentPayload = now
+    this.stats.sentBytes(payload, protocol)
+    this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
+    this.host?.sentBytes(payload, protocol)
+    this.quota.sent(this, payload + protocol)
+  }
+
+  linkDrained(): void {
+    this.upload.fill()
+  }
+
+  sendQuota(): number {
+    return this.quota.sendQuota(this, this.link.unsentBytes)
+  }
+}
+
+/** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
+function socketCounter(kind: SocketType): number {
+  return kind > SocketType.rtc ? kind - 1 : kind
+}

@@ -1,0 +1,100 @@
+/** What happens to a connection by the passing of time, checked once a second. */
+
+import { libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import type { PeerConnection } from './peer-connection.ts'
+import { NO_PIECE } from './super-seed-view.ts'
+
+/** Unchoked and silent for so long, a peer loses its slot for good. */
+const NO_REQUEST_MS = 60_000
+const SUPER_SEED_PATIENCE_MS = 10_000
+
+/** Ends connections that are dead or of no use; keeps the others alive; advances their rates. */
+export function secondTick(peer: PeerConnection, now: number, elapsedMs: number): void {
+  if (peer.host === null) return
+  if (isTimedOut(peer, now)) return
+  const { settings } = peer.session
+  const { host, stats } = peer
+  if (
+    host.superSeeding &&
+    host.ready &&
+    !peer.peerInterested &&
+    !peer.inHandshake &&
+    peer.becameUninterested + SUPER_SEED_PATIENCE_MS < now
+  ) {
+    peer.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
+  }
+  if (!peer.connecting && !peer.inHandshake && now - peer.lastSent >= (settings.peerTimeout * 1000) / 2)
+    peer.keepAlive()
+
+  const received = stats.sinceTick(DOWNLOAD_PAYLOAD)
+  peer.download.tick(now, peer.downloadedLastSecond, received)
+  if (peer.disconnecting) return
+  peer.downloadedLastSecond = received
+  peer.uploadedLastSecond = stats.sinceTick(UPLOAD_PAYLOAD)
+  stats.secondTick(elapsedMs)
+  peer.uploadRatePeak = Math.max(peer.uploadRatePeak, stats.uploadPayloadRate())
+  peer.downloadRatePeak = Math.max(peer.downloadRatePeak, stats.downloadPayloadRate())
+  peer.upload.fill()
+}
+
+/** A connection that has no torrent yet: only its handshake can time out. */
+export function tickUnattached(peer: PeerConnection, now: number): void {
+  if (now - peer.createdAt > peer.session.settings.handshakeTimeout * 1000)
+    end(peer, LibtorrentErrors.timedOutNoHandshake)
+}
+
+/** @returns true if the connection was ended */
+function isTimedOut(peer: PeerConnection, now: number): boolean {
+  const { settings } = peer.session
+  const host = peer.host!
+  const silence = now - peer.lastReceive
+  if (peer.connecting) {
+    const limit = settings.peerConnectTimeout + 3 * (peer.entry?.failcount ?? 0)
+    if (silence <= limit * 1000) return false
+    peer.connectFailed(libtorrentError(LibtorrentErrors.timedOut))
+    return true
+  }
+  if (peer.receivingPaused) return false
+  if (peer.inHandshake) {
+    // from the beginning: a peer that sends a byte now and then is not to hold a place for ever
+    if (now - peer.createdAt <= (settings.handshakeTimeout + settings.peerConnectTimeout) * 1000) {
+      if (silence <= settings.handshakeTimeout * 1000) return false
+    }
+    return end(peer, LibtorrentErrors.timedOutNoHandshake)
+  }
+  if (silence > settings.peerTimeout * 1000 && peer.upload.readingBytes === 0) {
+    return end(peer, LibtorrentErrors.timedOutInactivity)
+  }
+  const idle = now - Math.max(peer.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)
+  if (
+    !peer.amChoking &&
+    peer.peerInterested &&
+    peer.upload.length === 0 &&
+    peer.upload.readingBytes === 0 &&
+    host.uploadOnly &&
+    idle > NO_REQUEST_MS
+  ) {
+    return end(peer, LibtorrentErrors.timedOutNoRequest)
+  }
+  const useless = settings.inactivityTimeout * 1000
+  const full = peer.session.numConnections >= settings.connectionsLimit - 5 || host.numPeers >= host.maxConnections - 5
+  if (
+    !peer.amInterested &&
+    !peer.peerInterested &&
+    full &&
+    now - peer.becameUninterested > useless &&
+    now - peer.becameUninteresting > useless
+  ) {
+    return end(peer, LibtorrentErrors.timedOutNoInterest)
+  }
+  return false
+}
+
+function end(peer: PeerConnection, error: LibtorrentErrors): true {
+  peer.disconnect(libtorrentError(error), Operation.bittorrent)
+  return true
+}
+
+import { DOWNLOAD_PAYLOAD, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'

@@ -1,0 +1,781 @@
+/**
+ * The whole of a session but its public face: makes the parts, connects them, shuts them down in order.
+ *
+ * Everything that happens enters through a turn (`core/turn.ts`). The same engine runs on Node and in the
+ * simulator; what differs comes in by `EngineOptions`.
+ */
+
+import { AlertQueue } from '../alert/alert-queue.ts'
+import { PeerBlockedAlert, PeerDisconnectedAlert } from '../alert/peer-alerts.ts'
+import {
+  ExternalIpAlert,
+  IncomingConnectionAlert,
+  SessionErrorAlert,
+  StateUpdateAlert,
+} from '../alert/session-alerts.ts'
+import { SessionStatsAlert } from '../alert/stats-alerts.ts'
+import { AddTorrentAlert, TorrentRemovedAlert } from '../alert/torrent-alerts.ts'
+import { Sha1Hash } from '../core/digest.ts'
+import { type Endpoint, isV6 } from '../core/endpoint.ts'
+import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
+import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import { randomBytes } from '../core/rng.ts'
+import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
+import { Turn } from '../core/turn.ts'
+import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import { IpFilter } from '../net/ip-filter.ts'
+import { IpSource, IpVoter } from '../net/ip-voter.ts'
+import { PortFilter } from '../net/port-filter.ts'
+import { proxyFor } from '../net/proxy.ts'
+import { PeerConnection } from '../peer/peer-connection.ts'
+import type { PeerHost, PeerSession } from '../peer/peer-host.ts'
+import { tickUnattached } from '../peer/peer-timeouts.ts'
+import type { SettingsPack } from '../settings/pack-type.ts'
+import { SessionSettings } from '../settings/session-settings.ts'
+import type { EffectTag } from '../settings/setting-row.ts'
+import * as C from '../stats/counter-ids.ts'
+import { Counters } from '../stats/counters.ts'
+import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
+import { buildStatus } from '../torrent/status-builder.ts'
+import { Torrent } from '../torrent/torrent.ts'
+import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
+import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
+import { TrackerManager } from '../tracker/tracker-manager.ts'
+import { GlobalChoker } from './global-choker.ts'
+import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
+import { RateLimits } from './rate-limits.ts'
+import { fillGauges } from './session-gauges.ts'
+import { TorrentHandle } from './torrent-handle.ts'
+import { TorrentQueue } from './torrent-queue.ts'
+import { TorrentRegistry } from './torrent-registry.ts'
+
+/** What an engine stands on. */
+export interface EngineOptions {
+  readonly runtime: Runtime
+  /** Makes the disk back-end; each batch of its callbacks must run inside `door`. */
+  readonly createDisk: (settings: DiskSettings, door: (fn: () => void) => void) => DiskIo
+  readonly settings: SettingsPack
+  readonly ipFilter?: IpFilter | undefined
+  /** Torrents do nothing until `setPaused(false)`. */
+  readonly paused?: boolean
+  /** File descriptors this process may have open. */
+  readonly maxOpenFiles?: number
+  /** Called with what a turn threw: a bug of this library. Tests rethrow it. */
+  readonly onCrash?: (error: unknown, where: string) => void
+}
+
+export class Engine implements ConnectPort, DiscoveryPort {
+  readonly runtime: Runtime
+  readonly turn: Turn
+  readonly settings: SessionSettings
+  readonly counters = new Counters()
+  readonly alerts: AlertQueue
+  readonly disk: DiskIo
+  readonly registry: TorrentRegistry
+  readonly listen: ListenSockets
+  readonly limits: RateLimits
+  readonly choker: GlobalChoker
+  readonly queue: TorrentQueue
+  readonly trackers: TrackerManager
+  readonly env: TorrentEnv
+  readonly peers: PeerSession
+
+  ipFilter: IpFilter
+  portFilter = new PortFilter()
+  paused: boolean
+  readonly connections = new Set<PeerConnection>()
+  /** Incoming connections that have not said which torrent they want. */
+  readonly #unattached = new Set<PeerConnection>()
+  readonly #ourPeerIds = new Map<string, number>()
+  readonly #started: number
+  readonly #voters = new Map<boolean, IpVoter>()
+  readonly #onCrash: ((error: unknown, where: string) => void) | null
+  #tickTimer: TimerHandle | null = null
+  #lastTick: number
+  #lastSecond: number
+  #connectBudget = 0
+  #connectQueued = false
+  #submitQueued = false
+  #connectTurn = 0
+  #closed = false
+  #closing: (() => void) | null = null
+
+  constructor(options: EngineOptions) {
+    const { runtime } = options
+    this.runtime = runtime
+    this.#onCrash = options.onCrash ?? null
+    this.turn = new Turn(
+      () => runtime.clock.now(),
+      (error, where) => this.#crashed(error, where),
+    )
+    this.settings = new SessionSettings(options.settings, options.maxOpenFiles)
+    this.paused = options.paused === true
+    this.ipFilter = options.ipFilter?.clone() ?? new IpFilter()
+    this.alerts = new AlertQueue(runtime, this.settings.alertMask, this.settings.alertQueueSize)
+    this.turn.enter()
+    this.#started = this.turn.now
+    this.#lastTick = this.turn.now
+    this.#lastSecond = this.turn.now
+    this.disk = options.createDisk(this.#diskSettings(), fn => this.turn.run('disk', fn))
+    this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#memoryFree()))
+    this.registry = new TorrentRegistry({
+      triggerAutoManage: () => this.queue.trigger(),
+      peersWanted: () => this.#queueConnects(),
+      torrentClosed: torrent => this.#torrentClosed(torrent),
+    })
+    this.limits = new RateLimits({
+      turn: this.turn,
+      settings: this.settings,
+      setTimer: (ms, fn) => runtime.setTimer(ms, fn),
+      torrent: id => this.registry.byId(id) ?? null,
+    })
+    this.choker = new GlobalChoker({
+      turn: this.turn,
+      settings: this.settings,
+      counters: this.counters,
+      connections: () => this.connections,
+      torrentOf: peer => this.torrentOf(peer),
+      sessionTime: () => this.sessionTime(),
+    })
+    this.listen = new ListenSockets({
+      runtime,
+      turn: this.turn,
+      settings: this.settings,
+      alerts: this.alerts,
+      accepted: (stream, socket) => this.#accepted(stream, socket),
+      packet: (packet, from) => this.#packet(packet, from),
+      changed: () => this.#listenSocketsChanged(),
+    })
+    this.trackers = new TrackerManager(this.settings, {
+      http: runtime.http,
+      resolver: runtime.resolver,
+      turn: fn => this.turn.run('tracker', fn),
+      rng: runtime.rng.fork('trackers'),
+      now: () => this.turn.now,
+      defer: fn => runtime.defer(() => this.turn.run('tracker', fn)),
+      sendUdp: (socket, to, packet) => this.#sendUdp(socket, to, packet),
+      sendUdpToHost: () => libtorrentError(LibtorrentErrors.unsupportedUrlProtocol),
+      sentBytes: n => this.counters.inc(C.NET_SENT_TRACKER_BYTES, n),
+      receivedBytes: n => this.counters.inc(C.NET_RECV_TRACKER_BYTES, n),
+      queueLength: n => this.counters.set(C.TRACKER_NUM_QUEUED_TRACKER_ANNOUNCES, n),
+      idle: () => this.#maybeClosed(),
+    })
+    this.peers = this.#peerSession()
+    this.env = {
+      turn: this.turn,
+      clock: runtime.clock,
+      rng: runtime.rng.fork('torrents'),
+      settings: this.settings,
+      counters: this.counters,
+      alerts: this.alerts,
+      disk: this.disk,
+      resolver: runtime.resolver,
+      peers: this.peers,
+      registry: this.registry,
+      connects: this,
+      choker: this.choker,
+      discovery: this,
+      limits: this.limits,
+      sessionTime: () => this.sessionTime(),
+    }
+    this.queue = new TorrentQueue({
+      turn: this.turn,
+      settings: this.settings,
+      torrents: () => this.registry.all(),
+      isPaused: () => this.paused,
+    })
+    this.listen.reopen()
+    this.#scheduleTick()
+    this.turn.leave()
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Whole seconds since the start, from 1. */
+  sessionTime(): number {
+    return Math.floor((this.turn.now - this.#started) / 1000) + 1
+  }
+
+  torrentOf(peer: PeerConnection): Torrent | null {
+    return peer.torrentId === null ? null : (this.registry.byId(peer.torrentId) ?? null)
+  }
+
+  // ---- torrents ------------------------------------------------------------------------------------
+
+  /**
+   * Adds a torrent, or returns the one there is.
+   *
+   * @throws LibtorrentError if it cannot be added
+   */
+  addTorrent(params: AddTorrentParams): TorrentHandle {
+    const fail = (error: LibtorrentErrors): never => {
+      const code = libtorrentError(error)
+      this.alerts.post(new AddTorrentAlert(NO_TORRENT(params), params, code))
+      throw new LibtorrentError(code)
+    }
+    if (this.#closed) return fail(LibtorrentErrors.sessionIsClosing)
+    const { ti } = params
+    if (ti !== null && !ti.isValid()) return fail(LibtorrentErrors.noMetadata)
+    const hashes = ti?.infoHashes() ?? params.infoHashes
+    if (!hashes.hasV1() && !hashes.hasV2()) return fail(LibtorrentErrors.missingInfoHashInUri)
+    if (params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
+    const existing = this.registry.find(hashes)
+    if (existing !== undefined) {
+      if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
+      if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(existing, params, NO_ERROR))
+      return existing.handle
+    }
+    const id = this.registry.nextId()
+    const handle = new TorrentHandle(this, id, hashes)
+    const torrent = new Torrent(id, withCarriedLists(params), handle, this.env, this.paused)
+    handle.bind(torrent)
+    this.registry.insert(torrent)
+    this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
+    if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
+    if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
+    torrent.start()
+    if (torrent.autoManaged) this.queue.trigger()
+    return handle
+  }
+
+  /** @param flags `Session.deleteFiles`, `Session.deletePartfile` */
+  removeTorrent(torrent: Torrent, flags: number): void {
+    if (this.registry.byId(torrent.id) !== torrent) return
+    if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS, -1)
+    if (flags !== 0) torrent.files.delete(flags)
+    torrent.abort()
+    this.registry.remove(torrent)
+    if (this.alerts.wants(TorrentRemovedAlert)) {
+      this.alerts.post(new TorrentRemovedAlert(torrent, torrent.infoHashes, torrent.userdata))
+    }
+    this.queue.trigger()
+  }
+
+  #torrentClosed(torrent: Torrent): void {
+    torrent.announcer.close()
+    this.#maybeClosed()
+  }
+
+  setPaused(paused: boolean): void {
+    if (this.paused === paused) return
+    this.paused = paused
+    for (const torrent of [...this.registry.all()]) torrent.setSessionPaused(paused)
+  }
+
+  postTorrentUpdates(flags: number): void {
+    const updated = this.registry.takeUpdated()
+    this.alerts.post(new StateUpdateAlert(updated.map(torrent => buildStatus(torrent, flags))))
+  }
+
+  postSessionStats(): void {
+    fillGauges(this)
+    this.alerts.post(new SessionStatsAlert(this.counters.snapshot()))
+  }
+
+  // ---- settings --------------------------------------------------------------------------------------
+
+  /** @throws TypeError on an unknown name or a wrong type; nothing has changed then */
+  applySettings(pack: SettingsPack): void {
+    const effects = this.settings.applyPack(pack)
+    for (const effect of effects) this.#applyEffect(effect)
+  }
+
+  #applyEffect(effect: EffectTag): void {
+    const { settings } = this
+    switch (effect) {
+      case 'listenInterfaces':
+        this.listen.reopen()
+        break
+      case 'uploadRate':
+      case 'downloadRate':
+        this.limits.settingsChanged()
+        break
+      case 'unchokeLimit':
+        this.choker.settingsChanged()
+        break
+      case 'connectionsLimit':
+        this.#enforceConnectionLimit()
+        break
+      case 'alertMask':
+        this.alerts.setMask(settings.alertMask)
+        break
+      case 'alertQueueSize':
+        this.alerts.setLimit(settings.alertQueueSize)
+        break
+      case 'autoManage':
+      case 'countSlow':
+        this.queue.trigger()
+        break
+      case 'disk':
+        this.disk.applySettings(this.#diskSettings())
+        break
+      case 'wantPeers':
+      case 'maxFailcount':
+        for (const torrent of this.registry.all()) torrent.listsChanged()
+        break
+      case 'resolverCacheTimeout':
+        this.runtime.resolver.setCacheTimeout(settings.resolverCacheTimeout)
+        break
+      case 'privilegedPorts':
+        for (const torrent of this.registry.all()) torrent.swarm.portFilterChanged()
+        break
+      default:
+        break
+    }
+  }
+
+  #diskSettings(): DiskSettings {
+    const { settings } = this
+    return {
+      aioThreads: settings.aioThreads,
+      hashingThreads: settings.hashingThreads,
+      filePoolSize: settings.filePoolSize,
+      maxQueuedDiskBytes: settings.maxQueuedDiskBytes,
+      writeMode: settings.diskIoWriteMode,
+      readMode: settings.diskIoReadMode,
+    }
+  }
+
+  setIpFilter(filter: IpFilter): void {
+    this.ipFilter = filter.clone()
+    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
+  }
+
+  setPortFilter(filter: PortFilter): void {
+    this.portFilter = filter
+    for (const torrent of [...this.registry.all()]) torrent.swarm.portFilterChanged()
+  }
+
+  // ---- time --------------------------------------------------------------------------------------------
+
+  #scheduleTick(): void {
+    this.#tickTimer = this.runtime.setTimer(this.settings.tickInterval, () =>
+      this.turn.run('tick', () => {
+        this.#tickTimer = null
+        if (!this.#stopped) this.#scheduleTick()
+        this.#tick()
+      }),
+    )
+  }
+
+  get #stopped(): boolean {
+    return this.#closed && this.#closing === null
+  }
+
+  #tick(): void {
+    const { now } = this.turn
+    this.counters.inc(C.NET_ON_TICK_COUNTER)
+    this.trackers.tick(now)
+    for (const torrent of this.registry.dueAnnounces(now)) torrent.announceTick(now)
+    if (this.#closed) {
+      this.#maybeClosed()
+      return
+    }
+    this.#connectBudget = Math.min(
+      this.settings.connectionSpeed,
+      this.#connectBudget + (this.settings.connectionSpeed * (now - this.#lastTick)) / 1000,
+    )
+    this.#lastTick = now
+    const elapsed = now - this.#lastSecond
+    if (elapsed >= 900) {
+      this.#lastSecond = now
+      for (const torrent of [...this.registry.ticking]) torrent.secondTick(elapsed)
+      for (const peer of [...this.#unattached]) tickUnattached(peer, now)
+      this.choker.tick(now)
+      this.queue.tick(now)
+      this.#turnover(now)
+    }
+    this.#connectMore()
+    this.#submitDisk()
+  }
+
+  #lastTurnover = 0
+
+  /** Every `peer_turnover_interval`, torrents that are full let go of a few peers. */
+  #turnover(now: number): void {
+    if (now - this.#lastTurnover < this.settings.peerTurnoverInterval * 1000) return
+    this.#lastTurnover = now
+    for (const torrent of this.registry.ticking) torrent.swarm.turnover()
+  }
+
+  /** Disk jobs of this poll go out together. */
+  #submitDisk(): void {
+    if (this.#submitQueued) return
+    this.#submitQueued = true
+    this.runtime.afterPoll(() => {
+      this.#submitQueued = false
+      this.disk.submit()
+    })
+  }
+
+  #memoryFree(): void {
+    for (const peer of this.connections) {
+      if (peer.pausedForMemory) peer.resumeReceiving()
+      if (peer.disconnecting || peer.peerChoking || !peer.amInterested) continue
+      peer.download.refill(C.PICKER_INCOMING_PIECE_PICKS)
+    }
+  }
+
+  // ---- connections: ConnectPort ------------------------------------------------------------------------
+
+  connect(to: Endpoint): Stream {
+    const { settings } = this
+    return this.runtime.connect({ to, local: this.#outgoingInterface(to), proxy: proxyFor(settings, 'peer') })
+  }
+
+  /** One of `outgoing_interfaces`, in turn, that fits the family. */
+  #outgoingInterface(to: Endpoint): Endpoint | null {
+    const text = this.settings.outgoingInterfaces
+    if (text === '') return null
+    const v6 = isV6(to[0])
+    const names = text.split(',').map(name => name.trim())
+    const candidates: string[] = []
+    for (const name of names) {
+      if (/^[\d.]+$/.test(name) || name.includes(':')) candidates.push(name)
+      else for (const i of this.runtime.interfaces()) if (i.name === name) candidates.push(i.address)
+    }
+    const fitting = candidates.filter(address => isV6(address) === v6)
+    return fitting.length === 0 ? null : [fitting[this.#connectTurn++ % fitting.length]!, 0]
+  }
+
+  get numConnections(): number {
+    return this.connections.size
+  }
+
+  opened(peer: PeerConnection): void {
+    this.connections.add(peer)
+    this.#unattached.delete(peer)
+  }
+
+  connectionClosed(peer: PeerConnection): void {
+    this.connections.delete(peer)
+    this.#unattached.delete(peer)
+    const key = peer.ourPeerId.key()
+    const count = (this.#ourPeerIds.get(key) ?? 0) - 1
+    if (count <= 0) this.#ourPeerIds.delete(key)
+    else this.#ourPeerIds.set(key, count)
+  }
+
+  makeRoom(torrent: Torrent): boolean {
+    let largest: Torrent | null = null
+    for (const other of this.registry.ticking) {
+      if (largest === null || other.swarm.size > largest.swarm.size) largest = other
+    }
+    if (largest === null || largest.swarm.size <= torrent.swarm.size) return false
+    const peer = largest.swarm.lowestRanking()
+    peer?.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
+    return peer !== null
+  }
+
+  newPeerId(): Uint8Array {
+    const id = randomBytes(this.runtime.rng, 20)
+    const print = this.settings.peerFingerprint
+    for (let i = 0; i < Math.min(print.length, 20); i++) id[i] = print.charCodeAt(i)
+    // what clients print of peer ids, and some trackers take, are URL characters
+    for (let i = print.length; i < 20; i++) id[i] = URL_CHARACTERS.charCodeAt(id[i]! % URL_CHARACTERS.length)
+    const key = new Sha1Hash(id).key()
+    this.#ourPeerIds.set(key, (this.#ourPeerIds.get(key) ?? 0) + 1)
+    return id
+  }
+
+  isOurPeerId(peerId: Uint8Array): boolean {
+    return this.#ourPeerIds.has(new Sha1Hash(peerId).key())
+  }
+
+  isBlocked(address: string): boolean {
+    return (this.ipFilter.access(address) & IpFilter.AccessFlags.blocked) !== 0
+  }
+
+  isPortBlocked(port: number): boolean {
+    return this.portFilter.access(port) !== 0
+  }
+
+  #queueConnects(): void {
+    if (this.#connectQueued || this.#closed) return
+    this.#connectQueued = true
+    this.runtime.afterPoll(() =>
+      this.turn.run('connect', () => {
+        this.#connectQueued = false
+        if (!this.#closed) this.#connectMore()
+      }),
+    )
+  }
+
+  /** Makes connections for the torrents that want some, one each in turn, at `connection_speed`. */
+  #connectMore(): void {
+    const { settings, registry } = this
+    if (this.#firstConnect) {
+      this.#firstConnect = false
+      this.#connectBudget = settings.connectionSpeed
+    }
+    let fruitless = 0
+    while (this.#connectBudget >= 1 && registry.wantingPeers.size > 0 && fruitless < registry.wantingPeers.size) {
+      if (this.connections.size + this.#unattached.size >= settings.connectionsLimit) break
+      const torrent = registry.wantingPeers.values().next().value!
+      // to the end of the line
+      registry.wantingPeers.delete(torrent)
+      this.counters.inc(C.PEER_CONNECTION_ATTEMPT_LOOPS)
+      const made = torrent.swarm.connectOne()
+      if (torrent.wantsPeers) registry.wantingPeers.add(torrent)
+      if (made) {
+        this.#connectBudget--
+        fruitless = 0
+      } else fruitless++
+    }
+  }
+
+  #firstConnect = true
+
+  #enforceConnectionLimit(): void {
+    const limit = this.settings.connectionsLimit
+    if (this.connections.size <= limit) return
+    let surplus = this.connections.size - limit
+    const torrents = [...this.registry.all()].toSorted((a, b) => b.swarm.size - a.swarm.size)
+    for (const torrent of torrents) {
+      if (surplus <= 0) break
+      const share = Math.max(1, Math.ceil((torrent.swarm.size * surplus) / this.connections.size))
+      const before = torrent.swarm.size
+      torrent.swarm.disconnectDownTo(
+        before - Math.min(share, before),
+        libtorrentError(LibtorrentErrors.tooManyConnections),
+      )
+      surplus -= before - torrent.swarm.size
+    }
+  }
+
+  #accepted(stream: Stream, _socket: ListenSocket): void {
+    const { settings, alerts } = this
+    const { remote } = stream
+    this.counters.inc(C.NET_ON_ACCEPT_COUNTER)
+    if (this.#closed || this.paused) {
+      stream.close()
+      return
+    }
+    if (this.counters.get(C.SES_NON_FILTER_TORRENTS) === 0 && this.isBlocked(remote[0])) {
+      if (alerts.wants(PeerBlockedAlert)) {
+        alerts.post(new PeerBlockedAlert(SESSION_SOURCE, remote, PeerBlockedReason.ipFilter))
+      }
+      stream.close()
+      return
+    }
+    if (this.registry.numTorrents === 0) {
+      stream.close()
+      return
+    }
+    if (alerts.wants(IncomingConnectionAlert)) alerts.post(new IncomingConnectionAlert(stream.kind, remote))
+    const open = this.connections.size + this.#unattached.size
+    if (open >= settings.connectionsLimit + settings.connectionsSlack) {
+      if (alerts.wants(PeerDisconnectedAlert)) {
+        const error = libtorrentError(LibtorrentErrors.tooManyConnections)
+        alerts.post(
+          new PeerDisconnectedAlert(SESSION_SOURCE, remote, NO_PEER_ID, Operation.bittorrent, stream.kind, error, 0),
+        )
+      }
+      stream.close()
+      return
+    }
+    this.counters.inc(C.PEER_INCOMING_CONNECTIONS)
+    this.counters.set(C.NET_HAS_INCOMING_CONNECTIONS, 1)
+    const peer = new PeerConnection({
+      session: this.peers,
+      stream,
+      outgoing: false,
+      peerId: new Sha1Hash(this.newPeerId()),
+      host: null,
+      torrentId: null,
+      quota: this.limits.quotaFor(null, remote, stream.kind),
+    })
+    this.#unattached.add(peer)
+  }
+
+  /** An incoming connection has named its torrent. */
+  #attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
+    const torrent = this.registry.byHash(infoHash)
+    if (torrent === undefined || torrent.aborted) return libtorrentError(LibtorrentErrors.invalidInfoHash)
+    if (torrent.isPaused && torrent.autoManaged && this.settings.incomingStartsQueuedTorrents) torrent.resume()
+    if (torrent.isPaused || torrent.gracefulPause) return libtorrentError(LibtorrentErrors.torrentPaused)
+    if (torrent.content !== null && !torrent.ready) return libtorrentError(LibtorrentErrors.torrentNotReady)
+    if (this.connections.size >= this.settings.connectionsLimit && !this.makeRoom(torrent)) {
+      return libtorrentError(LibtorrentErrors.tooManyConnections)
+    }
+    peer.torrentId = torrent.id
+    const refusal = torrent.swarm.attach(peer)
+    if (refusal !== null) {
+      peer.torrentId = null
+      return refusal
+    }
+    peer.quota.joined(torrent.id)
+    return torrent.host
+  }
+
+  #peerSession(): PeerSession {
+    const engine = this
+    return {
+      turn: this.turn,
+      settings: this.settings,
+      counters: this.counters,
+      rng: this.runtime.rng.fork('peers'),
+      slots: this.disk.slots,
+      get numConnections() {
+        return engine.connections.size
+      },
+      attach: (peer, infoHash) => this.#attach(peer, infoHash),
+      closedUnattached: (peer, error, operation) => {
+        this.connectionClosed(peer)
+        if (error.failed() && this.alerts.wants(PeerDisconnectedAlert)) {
+          this.alerts.post(
+            new PeerDisconnectedAlert(SESSION_SOURCE, peer.endpoint, peer.pid, operation, peer.socketType, error, 0),
+          )
+        }
+      },
+      listenPort: address => this.#listenPortFor(address),
+      voteExternalAddress: (local, address, voter) => this.#vote(local, address, IpSource.peer, voter),
+      dhtPortReceived: () => {},
+      crashed: (error, where) => this.#crashed(error, where),
+    }
+  }
+
+  #listenPortFor(local: string): number {
+    for (const socket of this.listen.sockets) {
+      if (socket.listenPort !== 0 && isV6(socket.local[0]) === isV6(local)) return socket.listenPort
+    }
+    return 0
+  }
+
+  // ---- trackers: DiscoveryPort -----------------------------------------------------------------------------
+
+  queueRequest(request: TrackerRequest, requester: TrackerRequester): void {
+    this.trackers.queueRequest(request, requester)
+  }
+
+  listenSockets(ssl: boolean): readonly TrackerSocket[] {
+    return this.listen.sockets.filter(socket => socket.ssl === ssl)
+  }
+
+  listenSocketsVersion(): number {
+    return this.listen.version
+  }
+
+  voteExternalAddress(local: Endpoint, address: string, voter: string): void {
+    this.#vote(local, address, IpSource.tracker, voter)
+  }
+
+  externalEndpoint(towards: string): Endpoint {
+    const v6 = isV6(towards)
+    const address = this.#voters.get(v6)?.externalAddress() ?? (v6 ? '::' : '0.0.0.0')
+    return [address, this.#listenPortFor(towards)]
+  }
+
+  #vote(_local: Endpoint, address: string, source: IpSource, voter: string): void {
+    const v6 = isV6(address)
+    let votes = this.#voters.get(v6)
+    if (votes === undefined) {
+      votes = new IpVoter(this.runtime.rng.fork('ip-voter'), this.turn.now)
+      this.#voters.set(v6, votes)
+    }
+    if (!votes.castVote(address, source, voter, this.turn.now)) return
+    const external = votes.externalAddress()
+    if (external !== null && this.alerts.wants(ExternalIpAlert)) this.alerts.post(new ExternalIpAlert(external))
+    for (const torrent of this.registry.all()) torrent.swarm.known?.clearPeerRanks()
+  }
+
+  #sendUdp(socket: TrackerSocket, to: Endpoint, packet: Uint8Array): ErrorCode | null {
+    const udp = (socket as ListenSocket).udp
+    if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
+    udp.send(packet, to)
+    return null
+  }
+
+  #packet(packet: Uint8Array, from: Endpoint): void {
+    this.counters.inc(C.NET_ON_UDP_COUNTER)
+    this.trackers.incomingPacket(from, packet)
+  }
+
+  #listenSocketsChanged(): void {
+    const { now } = this.turn
+    for (const torrent of this.registry?.all() ?? []) {
+      torrent.announcer.listenSocketsChanged(now)
+      torrent.announceChanged()
+    }
+  }
+
+  // ---- end ---------------------------------------------------------------------------------------------
+
+  /**
+   * Ends the session: `stopped` is announced, data written, everything closed.
+   *
+   * @param done called once, when nothing is left open
+   */
+  close(done: () => void): void {
+    if (this.#closed) {
+      const before = this.#closing
+      if (before === null) done()
+      else
+        this.#closing = () => {
+          before()
+          done()
+        }
+      return
+    }
+    this.#closed = true
+    this.#closing = done
+    for (const peer of [...this.#unattached]) {
+      peer.disconnect(libtorrentError(LibtorrentErrors.sessionClosing), Operation.bittorrent)
+    }
+    for (const torrent of [...this.registry.all()]) {
+      torrent.abort()
+      this.registry.remove(torrent)
+    }
+    this.trackers.stop()
+    this.runtime.resolver.abort()
+    this.disk.submit()
+    this.#maybeClosed()
+  }
+
+  #maybeClosed(): void {
+    if (this.#closing === null || this.registry.closing.size > 0 || !this.trackers.isEmpty) return
+    const done = this.#closing
+    this.#closing = null
+    this.listen.close()
+    this.limits.close()
+    this.#tickTimer?.cancel()
+    this.disk.close(() => this.runtime.defer(done))
+  }
+
+  #crashed(error: unknown, where: string): void {
+    if (this.alerts.wants(SessionErrorAlert)) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.alerts.post(new SessionErrorAlert(libtorrentError(LibtorrentErrors.noError), `${where}: ${text}`))
+    }
+    this.#onCrash?.(error, where)
+  }
+}
+
+const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()'
+const NO_PEER_ID = new Sha1Hash()
+
+/** For alerts that are about no torrent. */
+const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }
+
+function NO_TORRENT(params: AddTorrentParams) {
+  return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
+}
+
+/** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */
+function withCarriedLists(params: AddTorrentParams): AddTorrentParams {
+  const { ti } = params
+  if (ti === null) return params
+  if (params.trackers.length === 0) {
+    for (const tracker of ti.trackers()) {
+      params.trackers.push(tracker.url)
+      params.trackerTiers.push(tracker.tier)
+    }
+  }
+  if (params.urlSeeds.length === 0) for (const seed of ti.webSeeds()) params.urlSeeds.push(seed.url)
+  if (params.dhtNodes.length === 0) params.dhtNodes.push(...ti.nodes())
+  return params
+}

@@ -1,0 +1,386 @@
+/** What every session offers, whatever it runs on: `src/node` makes one for Node, the simulator another. */
+
+import type { Alert } from '../alert/alert.ts'
+import type { AlertMap, AlertName } from '../alert/alert-map.ts'
+import type { Sha1Hash } from '../core/digest.ts'
+import { InfoHash } from '../core/digest.ts'
+import type { StatusFlags } from '../core/enums.ts'
+import { LibtorrentError } from '../core/error-code.ts'
+import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import type { IpFilter } from '../net/ip-filter.ts'
+import type { PeerClassInfo, PeerClassTypeFilter } from '../net/peer-class.ts'
+import type { PortFilter } from '../net/port-filter.ts'
+import type { SettingsPack } from '../settings/pack-type.ts'
+import { buildStatus } from '../torrent/status-builder.ts'
+import type { TorrentStatus } from '../torrent/torrent-status.ts'
+import { Engine, type EngineOptions } from './engine.ts'
+import type { TorrentHandle } from './torrent-handle.ts'
+
+/** The end of a session: waits for it. */
+export class SessionProxy {
+  readonly #done: Promise<void>
+
+  /** @internal */
+  constructor(done: Promise<void>) {
+    this.#done = done
+  }
+
+  /** Fulfilled when everything is announced, written and closed. */
+  get closed(): Promise<void> {
+    return this.#done
+  }
+
+  /** Makes `await session.abort()` wait for the end. */
+  // biome-ignore lint/suspicious/noThenProperty: awaiting the proxy is its purpose
+  then<T>(onDone: () => T, onError?: (reason: unknown) => T): Promise<T> {
+    return this.#done.then(onDone, onError)
+  }
+}
+
+type AlertFn<A extends Alert> = (alert: A) => void
+
+/**
+ * A BitTorrent session: torrents, their peers, and what they share.
+ *
+ * Calls take effect at once; what they start is reported by alerts. A session keeps the process alive
+ * until `close()`.
+ */
+export class SessionBase {
+  static readonly deleteFiles = 1
+  static readonly deletePartfile = 2
+  static readonly globalPeerClassId = 0
+  static readonly tcpPeerClassId = 1
+  static readonly localPeerClassId = 2
+  static readonly paused = 4
+
+  /** @internal */
+  readonly engine: Engine
+  readonly #listeners = new Map<string, Set<AlertFn<Alert>>>()
+  #listening: (() => void) | null = null
+  #closing: Promise<void> | null = null
+
+  /** @internal */
+  constructor(options: EngineOptions) {
+    this.engine = new Engine(options)
+  }
+
+  // ---- torrents ------------------------------------------------------------------------------------
+
+  /**
+   * Adds a torrent. If it is there already, that one is returned (unless `TorrentFlags.duplicateIsError`).
+   *
+   * @param params what `loadTorrentFile`, `parseMagnetUri` or `readResumeData` give, or a plain object
+   *   with some of its fields; `savePath` must be set
+   * @throws LibtorrentError if it cannot be added
+   */
+  addTorrent(params: AddTorrentParams | Partial<AddTorrentParams>): TorrentHandle {
+    const own = params instanceof AddTorrentParams ? params.clone() : new AddTorrentParams(params)
+    return this.engine.turn.call(() => this.engine.addTorrent(own))
+  }
+
+  /** The same; success and failure are both reported by an `AddTorrentAlert` only. */
+  asyncAddTorrent(params: AddTorrentParams | Partial<AddTorrentParams>): void {
+    const own = params instanceof AddTorrentParams ? params.clone() : new AddTorrentParams(params)
+    this.engine.turn.run('add torrent', () => {
+      try {
+        this.engine.addTorrent(own)
+      } catch (error) {
+        // the alert has been posted
+        if (!(error instanceof LibtorrentError)) throw error
+      }
+    })
+  }
+
+  /** Removes a torrent. @param option `Session.deleteFiles`, `Session.deletePartfile` */
+  removeTorrent(handle: TorrentHandle, option = 0): void {
+    this.engine.turn.call(() => {
+      if (handle.isValid()) this.engine.removeTorrent(handle.torrent(), option)
+    })
+  }
+
+  /** @param infoHash a v1 hash, a v2 hash cut to 20 bytes, or both hashes; `null` if there is no such torrent */
+  findTorrent(infoHash: Sha1Hash | InfoHash): TorrentHandle | null {
+    const { registry } = this.engine
+    const found = infoHash instanceof InfoHash ? registry.find(infoHash) : registry.byHash(infoHash)
+    return found?.handle ?? null
+  }
+
+  getTorrents(): TorrentHandle[] {
+    return Array.from(this.engine.registry.all(), torrent => torrent.handle)
+  }
+
+  /** The status of the torrents that `pred` takes. */
+  getTorrentStatus(pred: (status: TorrentStatus) => boolean, flags: StatusFlags = 0): TorrentStatus[] {
+    return this.engine.turn.call(() =>
+      Array.from(this.engine.registry.all(), torrent => buildStatus(torrent, flags)).filter(pred),
+    )
+  }
+
+  /** Brings the status objects of torrents up to date; those of removed ones stay as they are. */
+  refreshTorrentStatus(torrents: TorrentStatus[], flags: StatusFlags = 0): TorrentStatus[] {
+    return this.engine.turn.call(() => {
+      for (const status of torrents) {
+        if (status.handle?.isValid()) Object.assign(status, buildStatus(status.handle.torrent(), flags))
+      }
+      return torrents
+    })
+  }
+
+  /** Posts a `StateUpdateAlert` with the torrents whose status changed since the last one. */
+  postTorrentUpdates(flags: StatusFlags = 0xffffffff): void {
+    this.engine.turn.call(() => this.engine.postTorrentUpdates(flags))
+  }
+
+  /** Posts a `SessionStatsAlert`. */
+  postSessionStats(): void {
+    this.engine.turn.call(() => this.engine.postSessionStats())
+  }
+
+  // ---- state ---------------------------------------------------------------------------------------
+
+  /** Stops all torrents until `resume()`. */
+  pause(): void {
+    this.engine.turn.call(() => this.engine.setPaused(true))
+  }
+
+  resume(): void {
+    this.engine.turn.call(() => this.engine.setPaused(false))
+  }
+
+  isPaused(): boolean {
+    return this.engine.paused
+  }
+
+  /** The session is not closed. */
+  isValid(): boolean {
+    return !this.engine.closed
+  }
+
+  isListening(): boolean {
+    return this.engine.listen.sockets.some(socket => socket.listenPort !== 0)
+  }
+
+  /** Port of the first listen socket; 0 if there is none (yet). */
+  listenPort(): number {
+    return this.engine.listen.sockets.find(socket => socket.listenPort !== 0)?.listenPort ?? 0
+  }
+
+  /** Closes the listen sockets and opens them anew, as the settings say. */
+  reopenNetworkSockets(_options = 0): void {
+    this.engine.turn.call(() => this.engine.listen.reopen())
+  }
+
+  // ---- settings --------------------------------------------------------------------------------------
+
+  /**
+   * Changes settings by name; what is not named stays as it is.
+   *
+   * @throws TypeError on an unknown name or a wrong type; nothing has changed then
+   */
+  applySettings(settings: SettingsPack): void {
+    this.engine.turn.call(() => this.engine.applySettings(settings))
+  }
+
+  /** All settings, with their present values. */
+  getSettings(): Required<SettingsPack> {
+    return this.engine.settings.toPack() as Required<SettingsPack>
+  }
+
+  /** A copy. */
+  getIpFilter(): IpFilter {
+    return this.engine.ipFilter.clone()
+  }
+
+  /** Blocked peers are disconnected and forgotten. */
+  setIpFilter(filter: IpFilter): void {
+    this.engine.turn.call(() => this.engine.setIpFilter(filter))
+  }
+
+  setPortFilter(filter: PortFilter): void {
+    this.engine.turn.call(() => this.engine.setPortFilter(filter))
+  }
+
+  // ---- peer classes ------------------------------------------------------------------------------------
+
+  createPeerClass(name: string): number {
+    return this.engine.limits.pool.create(name)
+  }
+
+  /** Peers that are in the class keep it. */
+  deletePeerClass(peerClass: number): void {
+    this.engine.limits.pool.release(peerClass)
+  }
+
+  /** @returns `null` if there is no such class */
+  getPeerClass(peerClass: number): PeerClassInfo | null {
+    return this.engine.limits.pool.at(peerClass)?.getInfo() ?? null
+  }
+
+  /** What is left out of `info` stays as it is. */
+  setPeerClass(peerClass: number, info: Partial<PeerClassInfo>): void {
+    this.engine.turn.call(() => this.engine.limits.pool.at(peerClass)?.setInfo(info))
+  }
+
+  /** The classes of new peers by address: the filter's access flags are a mask of class ids below 32. */
+  setPeerClassFilter(filter: IpFilter): void {
+    this.engine.limits.byAddress = filter.clone()
+  }
+
+  getPeerClassFilter(): IpFilter {
+    return this.engine.limits.byAddress.clone()
+  }
+
+  setPeerClassTypeFilter(filter: PeerClassTypeFilter): void {
+    this.engine.limits.byType = filter.clone()
+  }
+
+  getPeerClassTypeFilter(): PeerClassTypeFilter {
+    return this.engine.limits.byType.clone()
+  }
+
+  // ---- alerts --------------------------------------------------------------------------------------------
+
+  /** All alerts that wait, oldest first. */
+  popAlerts(): Alert[] {
+    return this.engine.alerts.pop()
+  }
+
+  /** Has `callback` called when alerts begin to wait; it must not block. `null` takes it away. */
+  setAlertNotify(callback: (() => void) | null): void {
+    this.engine.alerts.setNotify(callback)
+  }
+
+  /**
+   * Waits until an alert is there.
+   *
+   * @param ms at most so many milliseconds
+   * @returns whether there is one
+   */
+  waitForAlert(ms: number, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
+    const { alerts, runtime } = this.engine
+    if (alerts.pending) return Promise.resolve(true)
+    return new Promise((resolve, reject) => {
+      const end = (result: boolean) => {
+        timer.cancel()
+        takeBack()
+        options.signal?.removeEventListener('abort', onAbort)
+        resolve(result)
+      }
+      const onAbort = () => {
+        end(false)
+        reject(options.signal?.reason)
+      }
+      const takeBack = alerts.whenPending(() => end(true))
+      const timer = runtime.setTimer(ms, () => end(alerts.pending))
+      if (options.signal?.aborted) onAbort()
+      else options.signal?.addEventListener('abort', onAbort)
+    })
+  }
+
+  /** Calls `listener` with each alert of a type, by its `what()`, or with every one (`'alert'`). */
+  on<N extends AlertName>(name: N, listener: AlertFn<AlertMap[N]>): this
+  on(name: 'alert', listener: AlertFn<Alert>): this
+  on(name: string, listener: AlertFn<never>): this {
+    let set = this.#listeners.get(name)
+    if (set === undefined) this.#listeners.set(name, (set = new Set()))
+    set.add(listener as unknown as AlertFn<Alert>)
+    this.#listening ??= this.engine.alerts.listen(alerts => {
+      for (const alert of alerts) this.#emit(alert)
+    })
+    return this
+  }
+
+  off(name: AlertName | 'alert', listener: AlertFn<never>): this {
+    this.#listeners.get(name)?.delete(listener as unknown as AlertFn<Alert>)
+    return this
+  }
+
+  /** As `on`, for the next one only. */
+  once<N extends AlertName>(name: N, listener: AlertFn<AlertMap[N]>): this {
+    const wrapped = (alert: AlertMap[N]) => {
+      this.off(name, wrapped as AlertFn<never>)
+      listener(alert)
+    }
+    return this.on(name, wrapped)
+  }
+
+  #emit(alert: Alert): void {
+    for (const name of [alert.what(), 'alert']) {
+      for (const listener of this.#listeners.get(name) ?? []) {
+        try {
+          listener(alert)
+        } catch (error) {
+          // the program's own error: it surfaces as one, and other listeners still get the alert
+          this.engine.runtime.defer(() => {
+            throw error
+          })
+        }
+      }
+    }
+  }
+
+  /**
+   * All alerts from now on, until the session is closed.
+   *
+   * ```ts
+   * for await (const alert of session.alerts()) console.log(alert.message())
+   * ```
+   */
+  async *alerts(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Alert, void, void> {
+    const waiting: Alert[] = []
+    let wake: (() => void) | null = null
+    const stop = this.engine.alerts.listen(alerts => {
+      waiting.push(...alerts)
+      wake?.()
+    })
+    const onAbort = () => wake?.()
+    options.signal?.addEventListener('abort', onAbort)
+    this.#enders.add(onAbort)
+    try {
+      while (!options.signal?.aborted) {
+        const alert = waiting.shift()
+        if (alert !== undefined) {
+          yield alert
+          continue
+        }
+        if (this.#ended) return
+        await new Promise<void>(resolve => {
+          wake = resolve
+        })
+        wake = null
+      }
+    } finally {
+      stop()
+      this.#enders.delete(onAbort)
+      options.signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  readonly #enders = new Set<() => void>()
+  #ended = false
+
+  // ---- end -----------------------------------------------------------------------------------------------
+
+  /** Ends the session: announces `stopped`, writes what is in memory, closes everything. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise(resolve => {
+      this.engine.turn.call(() =>
+        this.engine.close(() => {
+          this.#ended = true
+          for (const end of this.#enders) end()
+          resolve()
+        }),
+      )
+    })
+    return this.#closing
+  }
+
+  /** Begins to end the session; awaiting the result waits for the end. */
+  abort(): SessionProxy {
+    return new SessionProxy(this.close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

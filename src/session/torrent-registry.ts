@@ -1,0 +1,235 @@
+/** All torrents of a session: by id and info-hash, in queue order, and in the lists that spare the others' time. */
+
+import type { TorrentId } from '../core/brands.ts'
+import type { InfoHash, Sha1Hash } from '../core/digest.ts'
+import { ProtocolVersion } from '../core/enums.ts'
+import type { Torrent } from '../torrent/torrent.ts'
+import type { RegistryPort } from '../torrent/torrent-env.ts'
+
+/** What the registry tells the session. */
+export interface RegistryHost {
+  triggerAutoManage(): void
+  /** A torrent wants connections that did not before. */
+  peersWanted(): void
+  torrentClosed(torrent: Torrent): void
+}
+
+export class TorrentRegistry implements RegistryPort {
+  readonly #host: RegistryHost
+  readonly #byId = new Map<TorrentId, Torrent>()
+  readonly #byHash = new Map<string, Torrent>()
+  /** Download queue, first to go first; seeds are not in it. */
+  #queue: Torrent[] = []
+  /** Place in `#queue`, computed when asked for after a change. */
+  #positions: Map<Torrent, number> | null = null
+  readonly ticking = new Set<Torrent>()
+  readonly wantingPeers = new Set<Torrent>()
+  /** Torrents by the second at which they have something to announce. */
+  readonly #announces = new Map<number, Set<Torrent>>()
+  readonly #announceSecond = new Map<Torrent, number>()
+  #earliestSecond = Number.POSITIVE_INFINITY
+  updated: Torrent[] = []
+  /** Torrents that were removed and are not closed yet. */
+  readonly closing = new Set<Torrent>()
+  #nextId = 1
+
+  constructor(host: RegistryHost) {
+    this.#host = host
+  }
+
+  nextId(): TorrentId {
+    return this.#nextId++
+  }
+
+  get numTorrents(): number {
+    return this.#byId.size
+  }
+
+  all(): IterableIterator<Torrent> {
+    return this.#byId.values()
+  }
+
+  byId(id: TorrentId): Torrent | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** @param hash the v1 hash, or the v2 hash cut to 20 bytes */
+  byHash(hash: Sha1Hash): Torrent | undefined {
+    return this.#byHash.get(hash.key())
+  }
+
+  find(infoHash: InfoHash): Torrent | undefined {
+    for (const key of keysOf(infoHash)) {
+      const found = this.#byHash.get(key)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  insert(torrent: Torrent): void {
+    this.#byId.set(torrent.id, torrent)
+    for (const key of keysOf(torrent.infoHashes)) this.#byHash.set(key, torrent)
+  }
+
+  /** Takes it out of all lists; it may still be closing. */
+  remove(torrent: Torrent): void {
+    this.#byId.delete(torrent.id)
+    for (const key of keysOf(torrent.infoHashes)) if (this.#byHash.get(key) === torrent) this.#byHash.delete(key)
+    this.setQueued(torrent, false)
+    this.ticking.delete(torrent)
+    this.wantingPeers.delete(torrent)
+    this.announceAt(torrent, Number.POSITIVE_INFINITY)
+    this.updated = this.updated.filter(t => t !== torrent)
+    this.closing.add(torrent)
+  }
+
+  torrentClosed(torrent: Torrent): void {
+    this.closing.delete(torrent)
+    this.#host.torrentClosed(torrent)
+  }
+
+  updateInfoHash(torrent: Torrent, infoHash: InfoHash): boolean {
+    for (const key of keysOf(infoHash)) {
+      const other = this.#byHash.get(key)
+      if (other !== undefined && other !== torrent) return false
+    }
+    for (const key of keysOf(infoHash)) this.#byHash.set(key, torrent)
+    return true
+  }
+
+  similar(torrent: Torrent): Torrent[] {
+    const { info } = torrent
+    if (info === null) return []
+    const out: Torrent[] = []
+    for (const hash of info.similarTorrents()) {
+      const other = this.byHash(hash)
+      if (other !== undefined && other !== torrent) out.push(other)
+    }
+    const collections = new Set(info.collections())
+    if (collections.size > 0) {
+      for (const other of this.#byId.values()) {
+        if (other !== torrent && other.info?.collections().some(name => collections.has(name))) out.push(other)
+      }
+    }
+    return out
+  }
+
+  // ---- lists -------------------------------------------------------------------------------------
+
+  wantsTick(torrent: Torrent, wants: boolean): void {
+    if (wants) this.ticking.add(torrent)
+    else this.ticking.delete(torrent)
+  }
+
+  wantsPeers(torrent: Torrent, wants: boolean): void {
+    if (!wants) this.wantingPeers.delete(torrent)
+    else if (!this.wantingPeers.has(torrent)) {
+      this.wantingPeers.add(torrent)
+      this.#host.peersWanted()
+    }
+  }
+
+  announceAt(torrent: Torrent, when: number): void {
+    const second = Number.isFinite(when) ? Math.ceil(when / 1000) : Number.POSITIVE_INFINITY
+    const before = this.#announceSecond.get(torrent)
+    if (before === second) return
+    if (before !== undefined) {
+      const bucket = this.#announces.get(before)
+      bucket?.delete(torrent)
+      if (bucket?.size === 0) this.#announces.delete(before)
+    }
+    if (!Number.isFinite(second)) {
+      this.#announceSecond.delete(torrent)
+      return
+    }
+    this.#announceSecond.set(torrent, second)
+    let bucket = this.#announces.get(second)
+    if (bucket === undefined) this.#announces.set(second, (bucket = new Set()))
+    bucket.add(torrent)
+    this.#earliestSecond = Math.min(this.#earliestSecond, second)
+  }
+
+  /** Torrents whose time to announce has come; they must say when they are due next. */
+  dueAnnounces(now: number): Torrent[] {
+    const out: Torrent[] = []
+    const current = Math.floor(now / 1000)
+    if (this.#announces.size === 0 || this.#earliestSecond > current) return out
+    let earliest = Number.POSITIVE_INFINITY
+    for (const [second, torrents] of this.#announces) {
+      if (second > current) {
+        earliest = Math.min(earliest, second)
+        continue
+      }
+      this.#announces.delete(second)
+      for (const torrent of torrents) {
+        this.#announceSecond.delete(torrent)
+        out.push(torrent)
+      }
+    }
+    this.#earliestSecond = earliest
+    return out
+  }
+
+  stateUpdated(torrent: Torrent): void {
+    torrent.updateQueued = true
+    this.updated.push(torrent)
+  }
+
+  takeUpdated(): Torrent[] {
+    const out = this.updated
+    this.updated = []
+    for (const torrent of out) torrent.updateQueued = false
+    return out
+  }
+
+  triggerAutoManage(): void {
+    this.#host.triggerAutoManage()
+  }
+
+  // ---- the download queue --------------------------------------------------------------------------
+
+  queue(): readonly Torrent[] {
+    return this.#queue
+  }
+
+  queuePosition(torrent: Torrent): number {
+    if (this.#positions === null) {
+      this.#positions = new Map()
+      for (let i = 0; i < this.#queue.length; i++) this.#positions.set(this.#queue[i]!, i)
+    }
+    return this.#positions.get(torrent) ?? -1
+  }
+
+  setQueued(torrent: Torrent, queued: boolean): void {
+    const at = this.queuePosition(torrent)
+    if (at >= 0 === queued) return
+    if (queued) {
+      this.#positions!.set(torrent, this.#queue.length)
+      this.#queue.push(torrent)
+      return
+    }
+    this.#queue.splice(at, 1)
+    // taking the last one moves nobody
+    if (at === this.#queue.length) this.#positions!.delete(torrent)
+    else this.#positions = null
+  }
+
+  moveInQueue(torrent: Torrent, position: number): void {
+    const at = this.queuePosition(torrent)
+    if (at < 0) return
+    const to = Math.max(0, Math.min(position, this.#queue.length - 1))
+    if (to === at) return
+    this.#queue.splice(at, 1)
+    this.#queue.splice(to, 0, torrent)
+    this.#positions = null
+    for (const moved of this.#queue.slice(Math.min(at, to), Math.max(at, to) + 1)) moved.stateUpdated()
+    this.#host.triggerAutoManage()
+  }
+}
+
+function keysOf(infoHash: InfoHash): string[] {
+  const out: string[] = []
+  if (infoHash.hasV1()) out.push(infoHash.v1.key())
+  if (infoHash.hasV2()) out.push(infoHash.get(ProtocolVersion.V2).key())
+  return out
+}

@@ -1,0 +1,311 @@
+/** Finds out which pieces are on disk: by resume data where it holds, by hashing everything where it does not. */
+
+import { FastresumeRejectedAlert, OversizedFileAlert } from '../alert/storage-alerts.ts'
+import type { PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE } from '../core/brands.ts'
+import { equalAt } from '../core/bytes.ts'
+import { TorrentFlags } from '../core/enums.ts'
+import { libtorrentCategory, libtorrentError, MiscErrors, miscCategory } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import { type CheckResult, CheckStatus, type HashResult } from '../storage/disk-io.ts'
+import type { PiecePicker } from './piece-picker.ts'
+import { applyPiecePriorities } from './priorities.ts'
+import type { Torrent } from './torrent.ts'
+
+/** Bytes per hash job: enough to keep a worker busy, little enough to stop soon. */
+const JOB_BYTES = 8 << 20
+const ENOENT = 2
+
+export class Checker {
+  readonly #torrent: Torrent
+  /** Next piece to hand to the disk, and how many were judged. */
+  #next: PieceIndex = 0
+  #checked = 0
+  #jobs = 0
+  #running = false
+  /** A resume check is with the disk. */
+  busy = false
+  /** Changes when a check is started or given up: answers of an older one are ignored. */
+  #run = 0
+
+  constructor(torrent: Torrent) {
+    this.#torrent = torrent
+  }
+
+  /** 0 to 1,000,000 of the pieces. */
+  get progressPpm(): number {
+    const { content } = this.#torrent
+    return content === null ? 0 : Math.floor((this.#checked * 1_000_000) / content.geometry.numPieces)
+  }
+
+  /** Pieces judged so far, from the first on. */
+  get numChecked(): number {
+    return this.#checked
+  }
+
+  // ---- resume data -------------------------------------------------------------------------------
+
+  /** @param resume `null` after a recheck was asked for */
+  checkResume(resume: AddTorrentParams | null): void {
+    const torrent = this.#torrent
+    const run = ++this.#run
+    const done = (result: CheckResult) => {
+      this.busy = false
+      if (run === this.#run && !torrent.aborted) this.#resumeChecked(resume, result)
+    }
+    if (resume !== null && resume.flags & TorrentFlags.noVerifyFiles) {
+      done({ status: CheckStatus.ok, error: null, oversizedFile: -1 })
+      return
+    }
+    this.busy = true
+    const { content, env } = torrent
+    env.disk.checkFiles(content!.storage!, resume, torrent.files.links(), result =>
+      env.turn.run('resume check', () => done(result)),
+    )
+    env.disk.submit()
+  }
+
+  #resumeChecked(resume: AddTorrentParams | null, result: CheckResult): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    if (result.oversizedFile >= 0 && alerts.wants(OversizedFileAlert)) alerts.post(new OversizedFileAlert(torrent))
+    const hasResume = resume !== null && containsResumeData(resume)
+    if (hasResume && result.status !== CheckStatus.ok && alerts.wants(FastresumeRejectedAlert)) {
+      const error = result.error
+      alerts.post(
+        new FastresumeRejectedAlert(
+          torrent,
+          error?.code ?? libtorrentError(LibtorrentErrors.mismatchingFileSize),
+          error === null ? '' : torrent.files.describe(error.file),
+          error?.operation ?? Operation.checkResume,
+        ),
+      )
+    }
+    if (result.status === CheckStatus.failed) {
+      torrent.setAutoManaged(false)
+      torrent.diskError(result.error!, 'other')
+      return
+    }
+    torrent.added = null
+    if (result.status === CheckStatus.needFullCheck) {
+      torrent.seedMode = null
+      torrent.content!.forgetPieces()
+      this.#start(0)
+      return
+    }
+    const content = torrent.content!
+    if (torrent.seedMode === null) {
+      content.needPicker(picker => {
+        if (resume !== null) applyPriorities(picker, resume)
+      })
+      if (resume !== null && result.status === CheckStatus.ok) this.#restore(resume)
+      const known = resume?.haveBits.size() ?? 0
+      if (resume !== null && result.status === CheckStatus.ok && known > 0 && known < content.geometry.numPieces) {
+        this.#start(known)
+        return
+      }
+    }
+    torrent.filesChecked()
+  }
+
+  /** Takes over the pieces and blocks that resume data knows. */
+  #restore(resume: AddTorrentParams): void {
+    const content = this.#torrent.content!
+    const { numPieces } = content.geometry
+    const have = resume.haveBits
+    const count = Math.min(have.size(), numPieces)
+    if (count === numPieces && have.allSet()) content.foundAll()
+    else for (let p = 0; p < count; p++) if (have.getBit(p)) content.foundPiece(p)
+    for (const [piece, blocks] of resume.unfinishedBits) {
+      if (piece >= 0 && piece < numPieces && !content.havePiece(piece)) content.restoreBlocks(piece, blocks)
+    }
+  }
+
+  // ---- hashing everything ------------------------------------------------------------------------
+
+  /** Forgets all pieces and looks at the files anew. */
+  forceRecheck(): void {
+    const torrent = this.#torrent
+    if (torrent.content === null || torrent.aborted) return
+    if (torrent.state.kind === 'checking' || torrent.state.kind === 'checkingResume') return
+    torrent.clearError()
+    torrent.swarm.disconnectAll(libtorrentError(LibtorrentErrors.stoppingTorrent), Operation.bittorrent)
+    torrent.announcer.stop(torrent.env.turn.now)
+    torrent.announceChanged()
+    torrent.seedMode = null
+    const { content, env } = torrent
+    content.spill()
+    content.forgetPieces()
+    torrent.times.unfinished(env.turn.now)
+    torrent.setState({ kind: 'checkingResume' })
+    env.registry.setQueued(torrent, true)
+    torrent.added = null
+    env.disk.releaseFiles(content.storage!, () => {})
+    this.checkResume(null)
+  }
+
+  #start(from: PieceIndex): void {
+    const torrent = this.#torrent
+    this.#run++
+    this.#next = from
+    this.#checked = from
+    this.#jobs = 0
+    torrent.content!.needPicker()
+    torrent.setState({ kind: 'checking' })
+    torrent.env.registry.triggerAutoManage()
+    this.resume()
+    torrent.listsChanged()
+  }
+
+  /** The torrent may check: not paused. */
+  get mayRun(): boolean {
+    const torrent = this.#torrent
+    return torrent.isChecking && !torrent.isPaused && !torrent.error.failed() && !torrent.aborted
+  }
+
+  resume(): void {
+    if (!this.mayRun) return
+    this.#running = true
+    this.#fill()
+  }
+
+  pause(): void {
+    this.#running = false
+    if (this.#jobs === 0) this.#torrent.postPaused()
+  }
+
+  stop(): void {
+    this.#running = false
+    this.#run++
+  }
+
+  #fill(): void {
+    const torrent = this.#torrent
+    const content = torrent.content!
+    const { geometry } = content
+    const { disk, settings } = torrent.env
+    const perJob = Math.max(1, Math.floor(JOB_BYTES / geometry.pieceLength))
+    const budget = Math.max(settings.checkingMemUsage * BLOCK_SIZE, JOB_BYTES * 2)
+    const atOnce = Math.max(4, Math.ceil(budget / (perJob * geometry.pieceLength)))
+    const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
+    while (this.#running && this.#jobs < atOnce && this.#next < geometry.numPieces) {
+      const first = this.#next
+      const count = Math.min(perJob, geometry.numPieces - first)
+      const run = this.#run
+      this.#next += count
+      this.#jobs++
+      disk.hashPieces(content.storage!, first, count, want, result =>
+        torrent.env.turn.run('check', () => {
+          if (run === this.#run) this.#hashed(first, count, result)
+        }),
+      )
+    }
+    disk.submit()
+  }
+
+  #hashed(first: PieceIndex, count: number, result: HashResult): void {
+    const torrent = this.#torrent
+    const content = torrent.content!
+    this.#jobs--
+    const answered = Math.floor((result.v1?.length ?? 0) / 20) || Math.floor((result.v2?.length ?? 0) / 32)
+    for (let i = 0; i < Math.min(answered, count); i++) {
+      if (!this.#judge(first + i, result, i)) return
+    }
+    if (result.error !== null && !this.#missing(first + answered, first + count, result)) return
+    this.#checked = Math.min(content.geometry.numPieces, this.#checked + count)
+    torrent.stateUpdated()
+    if (this.#next < content.geometry.numPieces) {
+      if (this.#running) this.#fill()
+      else if (this.#jobs === 0) torrent.postPaused()
+    } else if (this.#jobs === 0) this.#done()
+  }
+
+  /** @returns false if the check is over */
+  #judge(piece: PieceIndex, result: HashResult, i: number): boolean {
+    const torrent = this.#torrent
+    const content = torrent.content!
+    if (torrent.env.settings.disableHashChecks) {
+      content.foundPiece(piece)
+      return true
+    }
+    const expected = content.expected(piece)
+    const v1 = expected.v1 === null || result.v1 === null ? null : equalAt(result.v1, i * 20, expected.v1, 0, 20)
+    const v2 = expected.v2 === null || result.v2 === null ? null : equalAt(result.v2, i * 32, expected.v2, 0, 32)
+    if (v1 !== null && v2 !== null && v1 !== v2) {
+      this.#run++
+      torrent.inconsistentHashes(piece)
+      return false
+    }
+    if (v1 ?? v2) content.foundPiece(piece)
+    return true
+  }
+
+  /**
+   * A job ended early. What a missing or short file has of pieces is missing; anything else ends the check.
+   *
+   * @returns false if the check is over
+   */
+  #missing(at: PieceIndex, end: PieceIndex, result: HashResult): boolean {
+    const torrent = this.#torrent
+    const { code, file } = result.error!
+    const gone =
+      (code.category().name() === 'system' && code.value() === ENOENT) ||
+      (code.category() === miscCategory() && code.value() === MiscErrors.eof) ||
+      (code.category() === libtorrentCategory() && code.is(LibtorrentErrors.fileTooShort))
+    if (!gone) {
+      this.#run++
+      this.#next = 0
+      this.#checked = 0
+      torrent.setAutoManaged(false)
+      torrent.diskError(result.error!, 'read')
+      return false
+    }
+    // the pieces after the hole, in the same job
+    const content = torrent.content!
+    const last = file >= 0 ? content.geometry.piecesOfFile(file).end - 1 : at
+    const resumeAt = Math.max(at + 1, Math.min(end, last))
+    if (resumeAt < end) {
+      const count = end - resumeAt
+      this.#checked -= count
+      this.#jobs++
+      const run = this.#run
+      const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
+      torrent.env.disk.hashPieces(content.storage!, resumeAt, count, want, rest =>
+        torrent.env.turn.run('check', () => {
+          if (run === this.#run) this.#hashed(resumeAt, count, rest)
+        }),
+      )
+      torrent.env.disk.submit()
+    }
+    return true
+  }
+
+  #done(): void {
+    const torrent = this.#torrent
+    this.#running = false
+    this.#next = 0
+    this.#checked = torrent.content!.geometry.numPieces
+    torrent.needSave.progress()
+    const { settings, registry } = torrent.env
+    const limits = [settings.activeDownloads, settings.activeSeeds, settings.activeLimit]
+    const limit = Math.min(...limits.map(n => (n < 0 ? Number.MAX_SAFE_INTEGER : n)))
+    // the queue decides who goes on
+    if (torrent.autoManaged && registry.numTorrents > limit) torrent.pause(false)
+    torrent.filesChecked()
+  }
+}
+
+function containsResumeData(params: AddTorrentParams): boolean {
+  return (
+    params.haveBits.size() > 0 ||
+    params.unfinishedBits.size > 0 ||
+    params.verifiedBits.size() > 0 ||
+    (params.flags & TorrentFlags.seedMode) !== 0
+  )
+}
+
+function applyPriorities(picker: PiecePicker, params: AddTorrentParams): void {
+  if (params.piecePriorities.length > 0) applyPiecePriorities(picker, params.piecePriorities, picker.numPieces)
+}

@@ -1,0 +1,355 @@
+/**
+ * The pieces of one torrent: which are there, which are wanted, which are in flight, and what becomes of
+ * those that arrive. Exists once the metadata is known.
+ *
+ * While every piece is there, no picker is kept: a seed costs next to nothing.
+ */
+
+import { Bitfield } from '../core/bitfield.ts'
+import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
+import { FileFlags } from '../core/enums.ts'
+import type { Rng } from '../core/rng.ts'
+import type { Turn } from '../core/turn.ts'
+import type { FileStorage } from '../metainfo/file-storage.ts'
+import { Geometry } from '../metainfo/geometry.ts'
+import type { TorrentInfo } from '../metainfo/torrent-info.ts'
+import type { CommitResult, DiskError, DiskIo, PieceHashes, StorageHandle } from '../storage/disk-io.ts'
+import type { Slot } from '../storage/slab.ts'
+import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
+import { FileProgress } from './file-progress.ts'
+import { PiecePicker } from './piece-picker.ts'
+import { PieceTransfers } from './piece-transfers.ts'
+import { applyPiecePriorities, Priorities } from './priorities.ts'
+
+/** What the content tells its torrent. All inside a turn. */
+export interface ContentHost {
+  /** Hash checks are off (`disable_hash_checks`). */
+  readonly hashChecksDisabled: boolean
+  /** Whether block digests of the piece are wanted: an earlier copy of it failed. */
+  suspects(piece: PieceIndex): boolean
+  blockFinished(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
+  /** A piece passed its hash and is on disk. It counts as had already. */
+  piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
+  /** A piece failed its hash. Nothing was written; its blocks are open again after this call. */
+  pieceFailed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
+  /** v1 and v2 hashes of a hybrid torrent do not agree. */
+  inconsistentHashes(piece: PieceIndex): void
+  /** A write failed. The blocks it was about are open again. */
+  writeFailed(error: DiskError, piece: PieceIndex): void
+  fileCompleted(file: FileIndex): void
+  /** The last wanted piece is there. */
+  wantedComplete(): void
+}
+
+export class Content {
+  readonly info: TorrentInfo
+  readonly files: FileStorage
+  readonly geometry: Geometry
+  /** `null` while every piece is there, and before anything was looked at. */
+  picker: PiecePicker | null = null
+  haveAll = false
+  storage: StorageHandle | null = null
+  readonly priorities: Priorities
+  fileProgress: FileProgress | null = null
+
+  readonly #host: ContentHost
+  readonly #disk: DiskIo
+  readonly #turn: Turn
+  readonly #rng: Rng
+  #transfers: PieceTransfers | null = null
+  /** Commits that the disk has not answered. */
+  #committing = 0
+
+  constructor(
+    info: TorrentInfo,
+    filePriorities: readonly number[],
+    host: ContentHost,
+    disk: DiskIo,
+    turn: Turn,
+    rng: Rng,
+  ) {
+    this.info = info
+    this.files = info.layout()
+    this.geometry = new Geometry(this.files, info.v1())
+    this.priorities = new Priorities(this.files, filePriorities)
+    this.#host = host
+    this.#disk = disk
+    this.#turn = turn
+    this.#rng = rng
+  }
+
+  // ---- have and want -----------------------------------------------------------------------------
+
+  havePiece(piece: PieceIndex): boolean {
+    return this.picker === null ? this.haveAll : this.picker.isFlushed(piece)
+  }
+
+  get numHave(): number {
+    if (this.picker !== null) return this.picker.numHave()
+    return this.haveAll ? this.geometry.numPieces : 0
+  }
+
+  haveBits(): Bitfield {
+    return this.picker === null ? new Bitfield(this.geometry.numPieces, this.haveAll) : this.picker.haveBits()
+  }
+
+  get isSeed(): boolean {
+    return this.haveAll || (this.picker !== null && this.picker.isSeeding())
+  }
+
+  get isFinished(): boolean {
+    return this.haveAll || (this.picker !== null && this.picker.isFinished())
+  }
+
+  wants(piece: PieceIndex): boolean {
+    return this.picker?.isWanted(piece) ?? false
+  }
+
+  /** The picker; makes it if there is none. @param onMade peers must be counted into a new one */
+  needPicker(onMade?: (picker: PiecePicker) => void): PiecePicker {
+    if (this.picker !== null) return this.picker
+    const picker = new PiecePicker(this.files.totalSize(), this.files.pieceLength(), this.#rng.fork('picker'))
+    for (const [piece, bytes] of this.#padBytes()) picker.setPadBytes(piece, bytes)
+    if (this.haveAll) picker.weHaveAll()
+    this.picker = picker
+    this.fileProgress = new FileProgress(this.files, piece => picker.havePiece(piece))
+    if (!this.priorities.allDefault) applyPiecePriorities(picker, this.priorities.piecePriorities(), picker.numPieces)
+    onMade?.(picker)
+    return picker
+  }
+
+  /** Forgets what is only needed while something is missing. */
+  dropPicker(): void {
+    if (this.picker === null || !this.picker.isSeeding()) return
+    this.haveAll = true
+    this.picker = null
+    this.fileProgress = null
+    this.#transfers = null
+  }
+
+  /** Forgets what was known about pieces: before a recheck, and after an error that makes it doubtful. */
+  forgetPieces(): void {
+    this.#transfers?.clear()
+    this.#transfers = null
+    this.picker = null
+    this.fileProgress = null
+    this.haveAll = false
+  }
+
+  /** A piece was found whole on disk. */
+  foundPiece(piece: PieceIndex): void {
+    const picker = this.needPicker()
+    if (picker.isFlushed(piece)) return
+    picker.weHave(piece)
+    this.fileProgress?.pieceDone(piece)
+  }
+
+  /** Every piece is whole on disk. */
+  foundAll(): void {
+    this.#transfers?.clear()
+    this.#transfers = null
+    this.picker = null
+    this.fileProgress = null
+    this.haveAll = true
+    if (!this.priorities.allDefault) this.needPicker()
+  }
+
+  /** Bytes had and wanted, pad files not counted. */
+  bytes(): { total: number; done: number; wanted: number; wantedDone: number } {
+    const total = this.files.totalSize() - this.#totalPad()
+    const { picker } = this
+    if (picker === null) {
+      const done = this.haveAll ? total : 0
+      return { total, done, wanted: total, wantedDone: done }
+    }
+    let done = picker.bytesOf(picker.have())
+    let wantedDone = picker.bytesOf(picker.haveWant())
+    for (const piece of picker.downloadQueue()) {
+      if (picker.havePiece(piece.index)) continue
+      let bytes = 0
+      for (let b = 0; b < piece.blocksInPiece; b++) {
+        if (picker.isDownloaded(piece.index, b)) bytes += this.geometry.blockSize(piece.index, b)
+      }
+      done += bytes
+      if (picker.piecePriority(piece.index) > 0) wantedDone += bytes
+    }
+    return { total, done, wanted: picker.bytesOf(picker.want()), wantedDone }
+  }
+
+  // ---- blocks ------------------------------------------------------------------------------------
+
+  get transfers(): PieceTransfers {
+    this.#transfers ??= new PieceTransfers(
+      {
+        blocksInPiece: piece => this.geometry.blocksInPiece(piece),
+        payloadBlocks: piece => this.picker?.payloadBlocks(piece) ?? this.geometry.blocksInPiece(piece),
+        spill: (piece, blocks, done) => {
+          this.#disk.spill(this.storage!, piece, blocks, error => this.#turn.run('spill', () => done(error)))
+        },
+        blocksSpilled: (piece, blocks) => this.#blocksSpilled(piece, blocks),
+        spillFailed: (piece, blocks, error) => this.#spillFailed(piece, blocks, error),
+      },
+      this.#disk.slots,
+      () => this.storage!,
+    )
+    return this.#transfers
+  }
+
+  /** The transfers, if there are any. */
+  get openTransfers(): PieceTransfers | null {
+    return this.#transfers
+  }
+
+  leaseSlot(piece: PieceIndex, block: BlockIndex): Slot {
+    return this.transfers.lease(piece, block)
+  }
+
+  abandonSlot(piece: PieceIndex, block: BlockIndex, slot: Slot): void {
+    this.transfers.abandon(piece, block, slot)
+  }
+
+  /** @returns false if the block was here already */
+  blockArrived(piece: PieceIndex, block: BlockIndex, slot: Slot, from: PeerRef): boolean {
+    const picker = this.picker!
+    const { transfers } = this
+    if (!picker.markAsWriting(piece, block, from)) {
+      transfers.abandon(piece, block, slot)
+      return false
+    }
+    if (!transfers.fill(piece, block, slot, this.#turn.now)) return false
+    if (transfers.isWhole(piece)) this.#commit(piece)
+    return true
+  }
+
+  /** Resume data says these blocks of an incomplete piece are on disk. */
+  restoreBlocks(piece: PieceIndex, blocks: Bitfield): void {
+    const picker = this.needPicker()
+    const here: BlockIndex[] = []
+    const count = Math.min(blocks.size(), this.geometry.blocksInPiece(piece))
+    for (let b = 0; b < count; b++) {
+      if (!blocks.getBit(b)) continue
+      here.push(b)
+      picker.markAsFinished(piece, b)
+    }
+    this.transfers.restore(piece, here)
+    if (this.transfers.isWhole(piece)) this.#commit(piece)
+  }
+
+  /** Writes what is in memory of incomplete pieces. @param olderThan only pieces whose oldest block came before, ms */
+  spill(olderThan = Number.POSITIVE_INFINITY, atMost?: number): number {
+    return this.#transfers?.spill(olderThan, atMost) ?? 0
+  }
+
+  /** Something is on its way to the disk. */
+  get writing(): boolean {
+    return this.#committing > 0 || this.#transfers?.spilling === true
+  }
+
+  /** Nothing arrived is still only in memory. */
+  get flushed(): boolean {
+    return this.#committing === 0 && (this.#transfers === null || !this.#transfers.hasUnwritten)
+  }
+
+  /** What a piece must hash to. */
+  expected(piece: PieceIndex): PieceHashes {
+    return {
+      v1: this.info.v1() ? this.info.pieceHashView(piece) : null,
+      v2: this.info.v2() ? this.info.pieceRootView(piece) : null,
+    }
+  }
+
+  #commit(piece: PieceIndex): void {
+    const sources = this.transfers.takeForCommit(piece)
+    const picker = this.picker!
+    picker.startedHashJob(piece)
+    this.#committing++
+    const hashes = this.#host.hashChecksDisabled ? { v1: null, v2: null } : this.expected(piece)
+    this.#disk.commitPiece(this.storage!, piece, sources, hashes, this.#host.suspects(piece), result =>
+      this.#turn.run('commit', () => this.#committed(piece, sources, result)),
+    )
+  }
+
+  #committed(piece: PieceIndex, sources: readonly (Slot | 'disk')[], result: CommitResult): void {
+    this.#committing--
+    const { picker } = this
+    if (picker === null || !picker.isDownloading(piece)) return
+    picker.completedHashJob(piece)
+    this.transfers.finished(piece)
+    const from = picker.downloaders(piece)
+    if (result.error !== null) {
+      const lost: BlockIndex[] = []
+      const kept: BlockIndex[] = []
+      for (let b = 0; b < sources.length; b++) (sources[b] === 'disk' ? kept : lost).push(b)
+      picker.lockPiece(piece)
+      if (kept.length > 0 && lost.length > 0) {
+        picker.restorePiece(piece, lost)
+        this.transfers.restore(piece, kept)
+      } else picker.restorePiece(piece)
+      this.#host.writeFailed(result.error, piece)
+      return
+    }
+    const { v1Passed, v2Passed } = result
+    if (v1Passed !== null && v2Passed !== null && v1Passed !== v2Passed) {
+      picker.lockPiece(piece)
+      picker.restorePiece(piece)
+      this.#host.inconsistentHashes(piece)
+      return
+    }
+    if (v1Passed === false || v2Passed === false) {
+      picker.lockPiece(piece)
+      this.#host.pieceFailed(piece, from, result.blockHashes)
+      this.picker?.restorePiece(piece)
+      return
+    }
+    for (let b = 0; b < sources.length; b++) this.#host.blockFinished(piece, b, from[b] ?? NO_PEER)
+    picker.weHave(piece)
+    this.#host.piecePassed(piece, from, result.blockHashes)
+    this.fileProgress?.pieceDone(piece, file => this.#host.fileCompleted(file))
+    if (picker.isFinished()) this.#host.wantedComplete()
+  }
+
+  #blocksSpilled(piece: PieceIndex, blocks: readonly BlockIndex[]): void {
+    const { picker } = this
+    if (picker === null) return
+    for (const block of blocks) {
+      picker.markAsFinished(piece, block)
+      this.#host.blockFinished(piece, block, picker.downloader(piece, block))
+    }
+    if (this.transfers.isWhole(piece)) this.#commit(piece)
+  }
+
+  #spillFailed(piece: PieceIndex, blocks: readonly BlockIndex[], error: DiskError): void {
+    const { picker } = this
+    if (picker !== null) {
+      for (const block of blocks) picker.writeFailed(piece, block)
+      picker.restorePiece(piece, blocks)
+    }
+    this.#host.writeFailed(error, piece)
+  }
+
+  // ---- padding -----------------------------------------------------------------------------------
+
+  #totalPad(): number {
+    let bytes = 0
+    if (!this.geometry.hasPadding) return 0
+    for (let f = 0; f < this.files.numFiles(); f++) if (this.files.padFileAt(f)) bytes += this.files.fileSize(f)
+    return bytes
+  }
+
+  /** Bytes of padding at the end of pieces. Padding elsewhere is downloaded like any data. */
+  *#padBytes(): Generator<[PieceIndex, number]> {
+    if (!this.geometry.hasPadding) return
+    const length = this.files.pieceLength()
+    for (let f = 0; f < this.files.numFiles(); f++) {
+      if ((this.files.fileFlags(f) & FileFlags.flagPadFile) === 0 || this.files.fileSize(f) === 0) continue
+      const end = this.files.fileOffset(f) + this.files.fileSize(f)
+      if (end % length !== 0 && end !== this.files.totalSize()) continue
+      let left = this.files.fileSize(f)
+      for (let piece = Math.ceil(end / length) - 1; left > 0; piece--) {
+        const inPiece = Math.min(left, Math.min(end, (piece + 1) * length) - piece * length)
+        yield [piece, inPiece]
+        left -= inPiece
+      }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/** The constants of `TorrentHandle`: flags of its methods. */
+
+export const TorrentHandleFlags = Object.freeze({
+  alertWhenAvailable: 1,
+  flushDiskCache: 1,
+  gracefulPause: 1,
+  highPriority: 2,
+  ifConfigChanged: 32,
+  ifCountersChanged: 8,
+  ifDownloadProgress: 16,
+  ifMetadataChanged: 128,
+  ifStateChanged: 64,
+  ignoreMinInterval: 1,
+  onlyIfModified: 248,
+  overwriteExisting: 1,
+  pieceGranularity: 1,
+  queryAccurateDownloadCounters: 2,
+  queryDistributedCopies: 1,
+  queryLastSeenComplete: 4,
+  queryName: 64,
+  queryPieces: 8,
+  queryRenamedFiles: 256,
+  querySavePath: 128,
+  queryTorrentFile: 32,
+  queryVerifiedPieces: 16,
+  saveInfoDict: 2,
+} as const)

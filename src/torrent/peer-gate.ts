@@ -1,0 +1,448 @@
+/**
+ * What the connections of a torrent see of it: each of their events goes to the one or two parts it concerns.
+ */
+
+import {
+  BlockDownloadingAlert,
+  BlockTimeoutAlert,
+  IncomingRequestAlert,
+  InvalidRequestAlert,
+  PeerConnectAlert,
+  PeerDisconnectedAlert,
+  PeerErrorAlert,
+  PeerSnubbedAlert,
+  PeerUnsnubbedAlert,
+  UnwantedBlockAlert,
+} from '../alert/peer-alerts.ts'
+import { PerformanceAlert } from '../alert/torrent-alerts.ts'
+import type { Bitfield } from '../core/bitfield.ts'
+import type { BlockIndex, PieceIndex } from '../core/brands.ts'
+import type { InfoHash } from '../core/digest.ts'
+import { PerformanceWarning } from '../core/enums.ts'
+import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import { PeerRequest } from '../core/peer-request.ts'
+import type { Geometry } from '../metainfo/geometry.ts'
+import type { PeerConnection } from '../peer/peer-connection.ts'
+import type { PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
+import { Severity } from '../peer/peer-host.ts'
+import { type BlockRequest, RequestVerdict } from '../peer/upload-queue.ts'
+import * as C from '../stats/counter-ids.ts'
+import type { DiskError, ReadResult } from '../storage/disk-io.ts'
+import type { Slot } from '../storage/slab.ts'
+import { closeReason } from './close-reason.ts'
+import type { PeerEntry } from './peer-entry.ts'
+import { PeerSource } from './peer-entry.ts'
+import { requestBlocks } from './request-blocks.ts'
+import type { Torrent } from './torrent.ts'
+
+export class PeerGate implements PeerHost {
+  readonly #torrent: Torrent
+
+  constructor(torrent: Torrent) {
+    this.#torrent = torrent
+  }
+
+  get infoHash(): InfoHash {
+    return this.#torrent.infoHashes
+  }
+  get geometry(): Geometry | null {
+    return this.#torrent.content?.geometry ?? null
+  }
+  get ready(): boolean {
+    return this.#torrent.ready
+  }
+  get uploadOnly(): boolean {
+    return this.#torrent.uploadOnly
+  }
+  get isSeed(): boolean {
+    return this.#torrent.isSeed
+  }
+  get isFinished(): boolean {
+    return this.#torrent.isFinished
+  }
+  get aborted(): boolean {
+    return this.#torrent.aborted
+  }
+  get gracefulPause(): boolean {
+    return this.#torrent.gracefulPause
+  }
+  get uploadMode(): boolean {
+    return this.#torrent.uploadMode
+  }
+  get superSeeding(): boolean {
+    return this.#torrent.superSeeding !== null
+  }
+  get numPeers(): number {
+    return this.#torrent.swarm.size
+  }
+  get maxConnections(): number {
+    return this.#torrent.maxConnections
+  }
+
+  havePiece(piece: PieceIndex): boolean {
+    return this.#torrent.content?.havePiece(piece) ?? false
+  }
+  get numHave(): number {
+    return this.#torrent.content?.numHave ?? 0
+  }
+  haveBits(): Bitfield {
+    return this.#torrent.content!.haveBits()
+  }
+  completeAgo(): number {
+    return this.#torrent.secondsSinceComplete()
+  }
+
+  // ---- the peer ----------------------------------------------------------------------------------
+
+  peerIdentified(peer: PeerConnection): ErrorCode | null {
+    const { swarm, env } = this.#torrent
+    if (env.connects.isOurPeerId(peer.pid.view())) {
+      if (peer.entry !== null) swarm.ban(peer.entry as PeerEntry)
+      return libtorrentError(LibtorrentErrors.selfConnection)
+    }
+    if (!env.settings.allowMultipleConnectionsPerPid) {
+      for (const other of swarm.connections) {
+        if (other === peer || other.disconnecting || !other.pid.equals(peer.pid)) continue
+        // both ends must close the same one
+        if (peer.pid.lessThan(peer.ourPeerId) !== peer.outgoing) {
+          return libtorrentError(LibtorrentErrors.duplicatePeerId)
+        }
+        other.disconnect(libtorrentError(LibtorrentErrors.duplicatePeerId), Operation.bittorrent)
+        break
+      }
+    }
+    return null
+  }
+
+  peerReady(peer: PeerConnection): void {
+    const { swarm } = this.#torrent
+    if (peer.outgoing) swarm.numConnecting--
+    if (peer.entry !== null) swarm.list.setFailcount(peer.entry as PeerEntry, 0)
+  }
+
+  peerListenPort(peer: PeerConnection, port: number): void {
+    if (peer.entry !== null) {
+      this.#torrent.swarm.list.updatePeerPort(port, peer.entry as PeerEntry, PeerSource.incoming)
+    }
+  }
+
+  peerBecameSeed(peer: PeerConnection, seed: boolean): void {
+    this.#torrent.swarm.setSeed(peer, seed)
+  }
+
+  peerUploadOnly(peer: PeerConnection, uploadOnly: boolean): void {
+    this.#torrent.swarm.setUploadOnly(peer, uploadOnly)
+  }
+
+  seenComplete(secondsAgo: number): void {
+    this.#torrent.seenComplete(secondsAgo)
+  }
+
+  peerClosed(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    if (peer.counted) this.peerLostAll(peer)
+    torrent.swarm.remove(peer)
+    if (error.failed()) {
+      if (severity === Severity.peerError && alerts.wants(PeerErrorAlert)) {
+        alerts.post(new PeerErrorAlert(torrent, peer.endpoint, peer.pid, operation, error))
+      } else if (severity !== Severity.peerError && alerts.wants(PeerDisconnectedAlert)) {
+        alerts.post(
+          new PeerDisconnectedAlert(
+            torrent,
+            peer.endpoint,
+            peer.pid,
+            operation,
+            peer.socketType,
+            error,
+            closeReason(error),
+          ),
+        )
+      }
+    }
+    torrent.connectionClosed()
+  }
+
+  // ---- what it has -------------------------------------------------------------------------------
+
+  peerHas(_peer: PeerConnection, piece: PieceIndex): void {
+    this.#torrent.content?.picker?.incRefcount(piece)
+  }
+  peerHasBits(_peer: PeerConnection, bits: Bitfield): void {
+    this.#torrent.content?.picker?.addPeerPieces(bits)
+  }
+  peerHasAll(_peer: PeerConnection): void {
+    this.#torrent.content?.picker?.addPeerPieces('all')
+  }
+  peerLost(_peer: PeerConnection, piece: PieceIndex): void {
+    this.#torrent.content?.picker?.decRefcount(piece)
+  }
+  peerLostBits(_peer: PeerConnection, bits: Bitfield): void {
+    this.#torrent.content?.picker?.removePeerPieces(bits)
+  }
+  peerLostAll(peer: PeerConnection): void {
+    const picker = this.#torrent.content?.picker
+    if (peer.isSeed) picker?.removePeerPieces('all')
+    else picker?.removePeerPieces(peer.have)
+  }
+
+  isInteresting(peer: PeerConnection): boolean {
+    const { content } = this.#torrent
+    if (this.uploadOnly || content === null) return false
+    return content.picker?.isInteresting(peer.isSeed ? 'all' : peer.have) ?? false
+  }
+
+  wantsPiece(piece: PieceIndex): boolean {
+    return !this.uploadOnly && (this.#torrent.content?.wants(piece) ?? false)
+  }
+
+  // ---- downloading -------------------------------------------------------------------------------
+
+  pickBlocks(peer: PeerConnection): boolean {
+    const torrent = this.#torrent
+    const { content, env } = torrent
+    const picker = content?.picker ?? null
+    if (picker === null || !torrent.ready || this.uploadOnly) return false
+    const { settings } = env
+    const before = peer.numRequests
+    requestBlocks(peer, {
+      picker,
+      numPeers: torrent.swarm.size,
+      isSequential: torrent.sequential,
+      numTimeCritical: torrent.deadlines.size,
+      wholePiecesThreshold: settings.wholePiecesThreshold,
+      initialPickerThreshold: settings.initialPickerThreshold,
+      strictEndGameMode: settings.strictEndGameMode,
+      pieceExtentAffinity: settings.pieceExtentAffinity,
+      prioritizePartialPieces: settings.prioritizePartialPieces,
+    })
+    return peer.numRequests > before
+  }
+
+  markRequested(peer: PeerConnection, piece: PieceIndex, block: BlockIndex, options: number): boolean {
+    return this.#torrent.content?.picker?.markAsDownloading(piece, block, peer.ref, options) ?? false
+  }
+
+  abortRequest(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): void {
+    this.#torrent.content?.picker?.abortDownload(piece, block, peer.ref)
+  }
+
+  isDownloaded(piece: PieceIndex, block: BlockIndex): boolean {
+    const { content } = this.#torrent
+    return content === null || content.haveAll || (content.picker?.isDownloaded(piece, block) ?? false)
+  }
+
+  isRequested(piece: PieceIndex, block: BlockIndex): boolean {
+    return this.#torrent.content?.picker?.isRequested(piece, block) ?? false
+  }
+
+  freeBlocks(piece: PieceIndex): number {
+    const info = this.#torrent.content?.picker?.pieceInfo(piece)
+    return info === undefined ? 0 : info.blocksInPiece - info.finished - info.writing - info.requested
+  }
+
+  leaseSlot(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): Slot {
+    const { content, env } = this.#torrent
+    const slot = content!.leaseSlot(piece, block)
+    if (slot < 0) {
+      // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
+      peer.pauseForMemory()
+      content!.spill(Number.POSITIVE_INFINITY, SPILL_BLOCKS)
+    } else if (env.disk.slots.underPressure && content!.openTransfers !== null) {
+      content!.spill(env.turn.now, SPILL_BLOCKS)
+    }
+    return slot
+  }
+
+  abandonSlot(piece: PieceIndex, block: BlockIndex, slot: Slot): void {
+    const { content, env } = this.#torrent
+    if (content === null) env.disk.slots.release(slot)
+    else content.abandonSlot(piece, block, slot)
+  }
+
+  blockArrived(peer: PeerConnection, piece: PieceIndex, block: BlockIndex, slot: Slot): void {
+    const torrent = this.#torrent
+    const content = torrent.content!
+    const several = (content.picker?.numPeers(piece, block) ?? 0) > 1
+    torrent.lastDownload = torrent.env.turn.now
+    if (!content.blockArrived(piece, block, slot, peer.ref)) {
+      this.wasted(content.geometry.blockSize(piece, block), 'unknown')
+      return
+    }
+    if (several) torrent.cancelBlock(piece, block, peer)
+  }
+
+  payloadReceived(): void {
+    this.#torrent.stateUpdated()
+  }
+
+  wasted(bytes: number, reason: WasteReason): void {
+    const { env } = this.#torrent
+    this.#torrent.redundantBytes += bytes
+    env.counters.inc(C.NET_RECV_REDUNDANT_BYTES, bytes)
+    env.counters.inc(WASTE_COUNTERS[reason], bytes)
+  }
+
+  // ---- uploading ---------------------------------------------------------------------------------
+
+  judgeRequest(_peer: PeerConnection, request: BlockRequest): RequestVerdict {
+    const torrent = this.#torrent
+    const { content } = torrent
+    const { piece, begin, length } = request
+    if (content === null || !torrent.ready || length <= 0 || !content.geometry.isValidRequest(piece, begin, length)) {
+      return RequestVerdict.invalid
+    }
+    if (torrent.seedMode !== null) return torrent.seedMode.judge(piece)
+    return content.havePiece(piece) ? RequestVerdict.serve : RequestVerdict.invalid
+  }
+
+  readBlock(_peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void {
+    const torrent = this.#torrent
+    const { env, content } = torrent
+    const volatile = env.settings.diskIoReadMode === 2
+    env.disk.read(
+      content!.storage!,
+      request.piece,
+      request.begin,
+      request.length,
+      { volatile, sequential: true },
+      result => env.turn.run('read', () => done(result)),
+    )
+  }
+
+  readFailed(_peer: PeerConnection, request: BlockRequest, error: DiskError): void {
+    void request
+    this.#torrent.diskError(error, 'read')
+  }
+
+  suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {
+    return this.#torrent.suggestPieces(peer, already, count)
+  }
+
+  pieceToSuperSeed(peer: PeerConnection): PieceIndex {
+    return this.#torrent.pieceToSuperSeed(peer)
+  }
+
+  maybeUnchoke(peer: PeerConnection): void {
+    const torrent = this.#torrent
+    if (!peer.amChoking || !torrent.ready) return
+    if (peer.ignoresUnchokeSlots || (torrent.hasFreeUploadSlot && torrent.env.choker.mayUnchoke(peer))) {
+      torrent.unchoke(peer)
+    }
+  }
+
+  releaseUnchokeSlot(peer: PeerConnection): void {
+    const torrent = this.#torrent
+    const optimistic = peer.entry?.optimisticallyUnchoked === true
+    torrent.choke(peer)
+    if (peer.ignoresUnchokeSlots) return
+    torrent.env.choker.trigger()
+    if (optimistic) torrent.env.choker.triggerOptimistic()
+  }
+
+  // ---- counting and telling ----------------------------------------------------------------------
+
+  receivedBytes(payload: number, protocol: number): void {
+    const { counters } = this.#torrent.env
+    this.#torrent.stats.receivedBytes(payload, protocol)
+    counters.inc(C.NET_RECV_PAYLOAD_BYTES, payload)
+    counters.inc(C.NET_RECV_BYTES, payload + protocol)
+  }
+
+  sentBytes(payload: number, protocol: number): void {
+    const torrent = this.#torrent
+    const { counters, turn } = torrent.env
+    torrent.stats.sentBytes(payload, protocol)
+    if (payload > 0) torrent.lastUpload = turn.now
+    counters.inc(C.NET_SENT_PAYLOAD_BYTES, payload)
+    counters.inc(C.NET_SENT_BYTES, payload + protocol)
+  }
+
+  alert(peer: PeerConnection, notice: PeerNotice): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    const { endpoint, pid } = peer
+    switch (notice.kind) {
+      case 'blockDownloading':
+        if (alerts.wants(BlockDownloadingAlert)) {
+          alerts.post(new BlockDownloadingAlert(torrent, endpoint, pid, notice.block, notice.piece))
+        }
+        break
+      case 'unwantedBlock':
+        if (alerts.wants(UnwantedBlockAlert)) {
+          alerts.post(new UnwantedBlockAlert(torrent, endpoint, pid, notice.block, notice.piece))
+        }
+        break
+      case 'blockTimeout':
+        if (alerts.wants(BlockTimeoutAlert)) {
+          alerts.post(new BlockTimeoutAlert(torrent, endpoint, pid, notice.block, notice.piece))
+        }
+        break
+      case 'connect':
+        if (alerts.wants(PeerConnectAlert)) {
+          const direction = notice.outgoing ? PeerConnectAlert.Direction.out : PeerConnectAlert.Direction.in
+          alerts.post(new PeerConnectAlert(torrent, endpoint, pid, peer.socketType, direction))
+        }
+        break
+      case 'error':
+        if (alerts.wants(PeerErrorAlert)) {
+          alerts.post(new PeerErrorAlert(torrent, endpoint, pid, notice.operation, notice.error))
+        }
+        break
+      case 'snubbed':
+        if (alerts.wants(PeerSnubbedAlert)) alerts.post(new PeerSnubbedAlert(torrent, endpoint, pid))
+        break
+      case 'unsnubbed':
+        if (alerts.wants(PeerUnsnubbedAlert)) alerts.post(new PeerUnsnubbedAlert(torrent, endpoint, pid))
+        break
+      case 'invalidRequest':
+        if (alerts.wants(InvalidRequestAlert)) {
+          alerts.post(
+            new InvalidRequestAlert(
+              torrent,
+              endpoint,
+              pid,
+              toPeerRequest(notice.request),
+              this.#isPiece(notice.request.piece) && this.havePiece(notice.request.piece),
+              peer.peerInterested,
+              notice.withheld,
+            ),
+          )
+        }
+        break
+      case 'incomingRequest':
+        if (alerts.wants(IncomingRequestAlert)) {
+          alerts.post(new IncomingRequestAlert(torrent, endpoint, pid, toPeerRequest(notice.request)))
+        }
+        break
+      case 'outstandingLimit':
+        if (alerts.wants(PerformanceAlert)) {
+          alerts.post(new PerformanceAlert(torrent, PerformanceWarning.outstandingRequestLimitReached))
+        }
+        break
+    }
+  }
+
+  #isPiece(piece: number): boolean {
+    const { geometry } = this
+    return geometry !== null && piece < geometry.numPieces
+  }
+}
+
+/** How many blocks are written early at once when memory runs short. */
+const SPILL_BLOCKS = 256
+
+const WASTE_COUNTERS: Readonly<Record<WasteReason, number>> = {
+  timedOut: C.SES_WASTE_PIECE_TIMED_OUT,
+  cancelled: C.SES_WASTE_PIECE_CANCELLED,
+  unknown: C.SES_WASTE_PIECE_UNKNOWN,
+  seed: C.SES_WASTE_PIECE_SEED,
+  endGame: C.SES_WASTE_PIECE_END_GAME,
+  closing: C.SES_WASTE_PIECE_CLOSING,
+}
+
+function toPeerRequest(request: BlockRequest): PeerRequest {
+  return new PeerRequest(request.piece, request.begin, request.length)
+}

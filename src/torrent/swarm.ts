@@ -1,0 +1,366 @@
+/**
+ * The peers of one torrent: those known, those connected, whom to connect to next, and who leaves when
+ * there are too many.
+ */
+
+import { PeerBanAlert, PeerBlockedAlert } from '../alert/peer-alerts.ts'
+import type { PieceIndex } from '../core/brands.ts'
+import { Sha1Hash } from '../core/digest.ts'
+import type { Endpoint } from '../core/endpoint.ts'
+import { PeerBlockedReason } from '../core/enums.ts'
+import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { Operation } from '../core/operation.ts'
+import { PeerConnection } from '../peer/peer-connection.ts'
+import type { PeerHost } from '../peer/peer-host.ts'
+import * as C from '../stats/counter-ids.ts'
+import { type PeerEntry, PeerSource } from './peer-entry.ts'
+import { PeerList, type PeerListHost } from './peer-list.ts'
+import type { Torrent } from './torrent.ts'
+import type { TorrentEnv } from './torrent-env.ts'
+
+/** What a swarm reads of its torrent, and tells it. */
+export interface SwarmHost {
+  readonly isFinished: boolean
+  readonly isPaused: boolean
+  readonly aborted: boolean
+  readonly appliesIpFilter: boolean
+  readonly maxConnections: number
+  /** Whether more peers are of use now. */
+  readonly wantsPeers: boolean
+  readonly host: PeerHost
+  readonly alertSource: Torrent
+  peerErased(entry: PeerEntry): void
+  connectionsChanged(): void
+}
+
+export class Swarm implements PeerListHost {
+  readonly #host: SwarmHost
+  readonly #env: TorrentEnv
+  readonly connections: PeerConnection[] = []
+  #list: PeerList | null = null
+  numConnecting = 0
+  numSeeds = 0
+  numUploads = 0
+  hasIncoming = false
+  /** Connections still to be made at once after a start (`torrent_connect_boost`). */
+  boost: number
+
+  constructor(host: SwarmHost, env: TorrentEnv) {
+    this.#host = host
+    this.#env = env
+    this.boost = env.settings.torrentConnectBoost
+  }
+
+  // ---- PeerListHost ------------------------------------------------------------------------------
+
+  get isFinished(): boolean {
+    return this.#host.isFinished
+  }
+
+  get maxPeerlistSize(): number {
+    const { settings } = this.#env
+    return this.#host.isPaused ? settings.maxPausedPeerlistSize : settings.maxPeerlistSize
+  }
+
+  get minReconnectTime(): number {
+    return this.#env.settings.minReconnectTime
+  }
+
+  get maxFailcount(): number {
+    return this.#env.settings.maxFailcount
+  }
+
+  get allowMultipleConnectionsPerIp(): boolean {
+    return this.#env.settings.allowMultipleConnectionsPerIp
+  }
+
+  externalEndpoint(towards: string): Endpoint {
+    return this.#env.discovery.externalEndpoint(towards)
+  }
+
+  peerErased(entry: PeerEntry): void {
+    this.#host.peerErased(entry)
+  }
+
+  // ---- known peers -------------------------------------------------------------------------------
+
+  /** `null` as long as no peer was ever heard of. */
+  get known(): PeerList | null {
+    return this.#list
+  }
+
+  get list(): PeerList {
+    this.#list ??= new PeerList(this, this.#env.rng.fork('peer-list'))
+    return this.#list
+  }
+
+  entry(ref: number): PeerEntry | undefined {
+    return this.#list?.byId(ref)
+  }
+
+  /**
+   * A peer was heard of.
+   *
+   * @param source a `PeerSource`
+   * @param flags  `PexFlags`
+   * @returns its entry; `null` if it was refused
+   */
+  addPeer(endpoint: Endpoint, source: number, flags = 0): PeerEntry | null {
+    const [address, port] = endpoint
+    if (this.#host.appliesIpFilter && this.#env.connects.isBlocked(address)) {
+      this.#blocked(endpoint, PeerBlockedReason.ipFilter)
+      return null
+    }
+    if (this.#env.connects.isPortBlocked(port)) {
+      this.#blocked(endpoint, PeerBlockedReason.portFilter)
+      return null
+    }
+    if (this.#env.settings.noConnectPrivilegedPorts && port < 1024) {
+      this.#blocked(endpoint, PeerBlockedReason.privilegedPorts)
+      return null
+    }
+    const added = this.list.addPeer(endpoint, source, flags)
+    if (added === null) return null
+    this.#host.connectionsChanged()
+    return added.entry
+  }
+
+  #blocked(endpoint: Endpoint, reason: PeerBlockedReason): void {
+    const { alerts } = this.#env
+    if (alerts.wants(PeerBlockedAlert)) {
+      alerts.post(new PeerBlockedAlert(this.#host.alertSource, endpoint, reason))
+    }
+  }
+
+  ban(entry: PeerEntry): void {
+    if (entry.banned) return
+    this.list.banPeer(entry)
+    this.#env.counters.inc(C.PEER_NUM_BANNED_PEERS)
+    const { alerts } = this.#env
+    if (alerts.wants(PeerBanAlert)) {
+      const pid = (entry.connection as PeerConnection | null)?.pid ?? new Sha1Hash()
+      alerts.post(new PeerBanAlert(this.#host.alertSource, entry.endpoint(), pid))
+    }
+  }
+
+  // ---- connecting --------------------------------------------------------------------------------
+
+  /** Candidates there are for more connections. */
+  get numCandidates(): number {
+    return this.#list?.numConnectCandidates() ?? 0
+  }
+
+  /** Starts a connection to the best candidate. @returns false if there is none due */
+  connectOne(): boolean {
+    if (!this.#host.wantsPeers) return false
+    const entry = this.#list?.connectOnePeer(this.#env.sessionTime()) ?? null
+    return entry !== null && this.connectTo(entry)
+  }
+
+  /** Starts a connection to a known peer. */
+  connectTo(entry: PeerEntry): boolean {
+    const { settings } = this.#env
+    if (this.#host.aborted || entry.connection !== null || entry.banned) return false
+    if (!settings.enableOutgoingTcp) return false
+    entry.lastConnected = this.#env.sessionTime()
+    const endpoint = entry.endpoint()
+    const stream = this.#env.connects.connect(endpoint)
+    const peer = new PeerConnection({
+      session: this.#env.peers,
+      stream,
+      outgoing: true,
+      peerId: new Sha1Hash(this.#env.connects.newPeerId()),
+      host: this.#host.host,
+      torrentId: this.#host.alertSource.id,
+      quota: this.#env.limits.quotaFor(this.#host.alertSource, endpoint, stream.kind),
+    })
+    peer.setPeerEntry(entry)
+    this.list.setConnection(entry, peer)
+    this.numConnecting++
+    this.#enter(peer)
+    this.#env.counters.inc(C.PEER_CONNECTION_ATTEMPTS)
+    this.#host.host.alert(peer, { kind: 'connect', outgoing: true })
+    return true
+  }
+
+  /** Connects to several peers at once after a start or the first tracker response. */
+  connectBoost(): void {
+    while (this.boost > 0 && this.#host.wantsPeers && this.connectOne()) {
+      this.boost--
+      this.#env.counters.inc(C.PEER_BOOST_CONNECTION_ATTEMPTS)
+    }
+  }
+
+  // ---- connections -------------------------------------------------------------------------------
+
+  get size(): number {
+    return this.connections.length
+  }
+
+  /** Takes in an incoming connection that named this torrent. @returns why not */
+  attach(peer: PeerConnection): ErrorCode | null {
+    this.hasIncoming = true
+    if (this.#host.appliesIpFilter && this.#env.connects.isBlocked(peer.endpoint[0])) {
+      this.#blocked(peer.endpoint, PeerBlockedReason.ipFilter)
+      return libtorrentError(LibtorrentErrors.bannedByIpFilter)
+    }
+    if (this.connections.length >= this.#host.maxConnections && !this.#dropHalfOpen()) {
+      if (!this.list.newConnection(peer, this.#env.sessionTime())) return duplicate()
+      const lowest = this.lowestRanking()
+      const replaced = lowest !== null && this.#rank(lowest) < this.#rank(peer)
+      if (!replaced) {
+        this.list.connectionClosed(peer, peer.entry as PeerEntry, this.#env.sessionTime())
+        return libtorrentError(LibtorrentErrors.tooManyConnections)
+      }
+      lowest.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
+    } else if (!this.list.newConnection(peer, this.#env.sessionTime())) return duplicate()
+    this.#enter(peer)
+    return null
+  }
+
+  #enter(peer: PeerConnection): void {
+    this.connections.push(peer)
+    if (peer.entry?.seed) this.numSeeds++
+    this.#env.connects.opened(peer)
+    this.#host.connectionsChanged()
+  }
+
+  /** A connection ended. */
+  remove(peer: PeerConnection): void {
+    const at = this.connections.indexOf(peer)
+    if (at < 0) return
+    const last = this.connections.pop()!
+    if (last !== peer) this.connections[at] = last
+    if (peer.connecting) this.numConnecting--
+    if (!peer.amChoking && !peer.ignoresUnchokeSlots) {
+      this.numUploads--
+      this.#env.choker.closed(peer)
+      this.#env.choker.trigger()
+    }
+    const entry = peer.entry as PeerEntry | null
+    if (entry !== null) {
+      if (entry.optimisticallyUnchoked) {
+        entry.optimisticallyUnchoked = false
+        this.#env.counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
+        this.#env.choker.triggerOptimistic()
+      }
+      if (entry.seed) this.numSeeds--
+      this.list.connectionClosed(peer, entry, this.#env.sessionTime())
+    }
+    this.#env.connects.connectionClosed(peer)
+    this.#host.connectionsChanged()
+  }
+
+  setSeed(peer: PeerConnection, seed: boolean): void {
+    const entry = peer.entry as PeerEntry | null
+    if (entry === null || entry.seed === seed) return
+    this.list.setSeed(entry, seed)
+    this.numSeeds += seed ? 1 : -1
+  }
+
+  setUploadOnly(peer: PeerConnection, on: boolean): void {
+    const entry = peer.entry as PeerEntry | null
+    if (entry !== null) this.list.setUploadOnly(entry, on)
+  }
+
+  disconnectAll(error: ErrorCode, operation: Operation): void {
+    for (const peer of this.connections.slice()) peer.disconnect(error, operation)
+  }
+
+  /** Closes connections until at most `count` are left, the least useful first. */
+  disconnectDownTo(count: number, error: ErrorCode): void {
+    if (this.connections.length <= count) return
+    const byUse = this.connections.toSorted((a, b) => usefulness(a) - usefulness(b))
+    for (const peer of byUse.slice(0, byUse.length - count)) peer.disconnect(error, Operation.bittorrent)
+  }
+
+  /** The connection whose rank is lowest. @see BEP 40 */
+  lowestRanking(): PeerConnection | null {
+    let lowest: PeerConnection | null = null
+    for (const peer of this.connections) {
+      if (peer.disconnecting || peer.connecting) continue
+      if (lowest === null || this.#rank(peer) < this.#rank(lowest)) lowest = peer
+    }
+    return lowest
+  }
+
+  #rank(peer: PeerConnection): number {
+    const entry = peer.entry as PeerEntry | null
+    return entry === null ? 0 : entry.rank(this.externalEndpoint(peer.endpoint[0]))
+  }
+
+  /** Replaces a few useless peers by fresh candidates (`peer_turnover`). */
+  turnover(): void {
+    const { settings } = this.#env
+    if (this.connections.length < (this.#host.maxConnections * settings.peerTurnoverCutoff) / 100) return
+    if (this.numCandidates === 0) return
+    const count = Math.floor((this.connections.length * settings.peerTurnover) / 100)
+    if (count > 0) {
+      this.disconnectDownTo(this.connections.length - count, libtorrentError(LibtorrentErrors.optimisticDisconnect))
+    }
+  }
+
+  /** With many half-open connections, the oldest of them makes room. @returns whether one did */
+  #dropHalfOpen(): boolean {
+    if (this.numConnecting <= this.#host.maxConnections / 10) return false
+    let oldest: PeerConnection | null = null
+    for (const peer of this.connections) {
+      if (peer.connecting && (oldest === null || peer.createdAt < oldest.createdAt)) oldest = peer
+    }
+    oldest?.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
+    return oldest !== null
+  }
+
+  ipFilterChanged(): void {
+    if (this.#list === null || !this.#host.appliesIpFilter) return
+    const { connects } = this.#env
+    for (const peer of this.connections.slice()) {
+      if (connects.isBlocked(peer.endpoint[0])) {
+        this.#blocked(peer.endpoint, PeerBlockedReason.ipFilter)
+        peer.disconnect(libtorrentError(LibtorrentErrors.bannedByIpFilter), Operation.bittorrent)
+      }
+    }
+    for (const endpoint of this.#list.applyIpFilter(address => connects.isBlocked(address))) {
+      this.#blocked(endpoint, PeerBlockedReason.ipFilter)
+    }
+  }
+
+  portFilterChanged(): void {
+    if (this.#list === null) return
+    const { connects } = this.#env
+    for (const peer of this.connections.slice()) {
+      if (connects.isPortBlocked(peer.endpoint[1])) {
+        this.#blocked(peer.endpoint, PeerBlockedReason.portFilter)
+        peer.disconnect(libtorrentError(LibtorrentErrors.bannedByPortFilter), Operation.bittorrent)
+      }
+    }
+    for (const endpoint of this.#list.applyPortFilter(port => connects.isPortBlocked(port))) {
+      this.#blocked(endpoint, PeerBlockedReason.portFilter)
+    }
+  }
+
+  /** Tells every peer of a new piece. */
+  announcePiece(piece: PieceIndex): void {
+    for (const peer of this.connections.slice()) peer.announcePiece(piece)
+  }
+
+  updateInterest(): void {
+    for (const peer of this.connections) peer.updateInterest()
+  }
+}
+
+function duplicate(): ErrorCode {
+  return libtorrentError(LibtorrentErrors.duplicatePeerId)
+}
+
+/** How much a connection would be missed: what it gives, then what it could. */
+function usefulness(peer: PeerConnection): number {
+  let score = peer.stats.downloadPayloadRate() + peer.stats.uploadPayloadRate()
+  if (peer.amInterested) score += 16
+  if (peer.peerInterested) score += 8
+  if (!peer.connecting && !peer.inHandshake) score += 4
+  return score
+}
+
+export { PeerSource }
