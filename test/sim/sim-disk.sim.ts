@@ -8,10 +8,15 @@ diskIoSuite({
   name: 'simulator',
   make() {
     const sim = new Simulation(1)
+    const disk = new SimDisk(sim.clock, sim.log)
+    const submitted = (condition: () => boolean) => () => {
+      disk.submit()
+      return condition()
+    }
     return {
-      disk: new SimDisk(sim.clock, sim.log),
+      disk,
       savePath: '/save',
-      until: async (condition, what) => sim.runUntil(condition, 60_000, what),
+      until: async (condition, what) => sim.runUntil(submitted(condition), 60_000, what),
       cleanUp() {},
     }
   },

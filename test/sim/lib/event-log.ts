@@ -2,7 +2,7 @@
 
 import type { SimClock } from './sim-clock.ts'
 
-const KEPT_LINES = 200
+const KEPT_LINES = 2000
 
 export class EventLog {
   readonly #clock: SimClock

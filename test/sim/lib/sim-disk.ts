@@ -164,7 +164,7 @@ export class SimDisk implements DiskIo {
     const storage = new SimStorage(this.#nextId++, options, this.#below.addStorage(options))
     this.#storages.set(storage.id, storage)
     const kept = this.#drive.contents.get(storage.key)
-    if (kept !== undefined) for (const [piece, bytes] of kept) this.#restore(storage, piece, bytes)
+    if (kept !== undefined) this.#restore(storage, kept)
     return storage
   }
 
@@ -439,15 +439,19 @@ export class SimDisk implements DiskIo {
     view[0] = view[0]! ^ 1
   }
 
-  /** Puts back what an earlier session wrote. */
-  #restore(storage: SimStorage, piece: PieceIndex, bytes: Uint8Array): void {
-    storage.written.add(piece)
-    for (let at = 0; at < bytes.length; at += BLOCK_SIZE) {
-      const slot = this.slots.allocate()
-      if (slot < 0) throw new Error('SimDisk: no slot to restore from')
-      this.slots.copyIn(slot, 0, bytes.subarray(at, at + BLOCK_SIZE))
-      this.#below.spill(storage.below, piece, [{ block: at / BLOCK_SIZE, slot }], () => {})
-      this.#below.submit()
+  /** Puts back what an earlier session wrote. The gaps read as zeros, as those of a sparse file do. */
+  #restore(storage: SimStorage, kept: ReadonlyMap<PieceIndex, Uint8Array>): void {
+    const zeros = new Uint8Array(1)
+    for (let piece = 0; piece < storage.options.files.numPieces(); piece++) {
+      const bytes = kept.get(piece) ?? zeros
+      if (bytes !== zeros) storage.written.add(piece)
+      for (let at = 0; at < bytes.length; at += BLOCK_SIZE) {
+        const slot = this.slots.allocate()
+        if (slot < 0) throw new Error('SimDisk: no slot to restore from')
+        this.slots.copyIn(slot, 0, bytes.subarray(at, at + BLOCK_SIZE))
+        this.#below.spill(storage.below, piece, [{ block: at / BLOCK_SIZE, slot }], () => {})
+        this.#below.submit()
+      }
     }
   }
 

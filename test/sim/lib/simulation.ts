@@ -59,13 +59,16 @@ export class Simulation {
   }
 }
 
-/** Runs a test in a world of its own. If it fails, the error says the seed and what happened last. */
+/**
+ * Runs a test in a world of its own. If it fails, the error says the seed and what happened last:
+ * `SIM_LOG_LINES` lines of it, 40 by default.
+ */
 export function simulate(seed: number, test: (sim: Simulation) => void): Simulation {
   const sim = new Simulation(seed)
   try {
     test(sim)
   } catch (error) {
-    const story = sim.log.last().join('\n  ')
+    const story = sim.log.last(Number(process.env['SIM_LOG_LINES'] ?? 40)).join('\n  ')
     const failure = error instanceof Error ? error : new Error(String(error))
     failure.message = `${failure.message}\nseed ${seed}, at ${sim.clock.now()} ms; last events:\n  ${story}`
     throw failure
