@@ -5,11 +5,9 @@
 
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import type { BlockIndex, FileIndex, PieceIndex } from '../../core/brands.ts'
 import { BLOCK_SIZE } from '../../core/brands.ts'
 import { IoBufferMode, type MoveFlags, Operation } from '../../core/enums.ts'
-import { errnoError } from '../../core/error-code.ts'
 import { checkSteps } from '../checker.ts'
 import { abortedError } from '../disk-error.ts'
 import {
@@ -30,21 +28,19 @@ import {
   type StorageHandle,
   type StorageOptions,
 } from '../disk-io.ts'
-import { DiskJobs } from '../disk-jobs.ts'
-import { type CacheLine, LINE_SIZE, ReadCache } from '../read-cache.ts'
+import { ReadCache } from '../read-cache.ts'
 import { Slab, type Slot, type SlotPool } from '../slab.ts'
 import { allocates, StorageState } from '../storage-state.ts'
 import { deleteSteps, loadPartSteps, moveSteps, prioritySteps, renameSteps, type Steps } from '../storage-steps.ts'
-import { BLOCK_NOT_GIVEN, BLOCK_ON_DISK, type WireAnswer } from '../worker-protocol.ts'
-import { AllocateJob, HashJob, type Job, ReadJob, StepsJob, WriteJob } from './jobs.ts'
-import { OpenFileTable } from './open-file-table.ts'
-import { type PoolLimits, WorkerPool } from './worker-pool.ts'
+import { BLOCK_NOT_GIVEN, BLOCK_ON_DISK } from '../worker-protocol.ts'
+import { JobEngine } from './job-engine.ts'
+import { AllocateJob, HashJob, type Job, StepsJob, WriteJob } from './jobs.ts'
+import { failedRead, LineReader } from './line-reader.ts'
+import type { PoolLimits } from './worker-pool.ts'
 
 /** Less would starve fast transfers. */
 const MIN_WRITE_BUDGET = 32 << 20
 const READ_BUDGET = 32 << 20
-/** Jobs of one storage that may be with the workers at once, per worker. */
-const AHEAD = 4
 
 /** What {@link createNodeDisk} needs. */
 export interface NodeDiskOptions {
@@ -61,63 +57,49 @@ export function createNodeDisk(options: NodeDiskOptions): DiskIo {
 }
 
 class NodeDisk implements DiskIo {
-  readonly #turn: (fn: () => void) => void
   readonly #slab: Slab
   readonly #readSlab: Slab
   readonly #cache: ReadCache
-  readonly #jobs = new DiskJobs<Job>()
-  readonly #pool: WorkerPool<Job>
+  readonly #reader: LineReader
+  readonly #engine: JobEngine
   readonly #storages = new Map<number, StorageState>()
-  readonly #openFiles = new OpenFileTable()
-  /** Jobs that have ended, and other callbacks that are due: told to their owners in one turn. */
-  #ended: { deliver(): void }[] = []
-  #deliveryScheduled = false
+  /** Hash jobs that have not ended: they can be called off. */
+  readonly #hashing = new Set<HashJob>()
   #settings: DiskSettings
   #nextStorage = 1
-  #closing: (() => void) | null = null
   #closed = false
   #queuedWriteBytes = 0
-  readonly #sums = {
-    blocksWritten: 0,
-    blocksRead: 0,
-    blocksHashed: 0,
-    readCacheHits: 0,
-    writeOps: 0,
-    readOps: 0,
-    readTime: 0,
-    writeTime: 0,
-    hashTime: 0,
-    writeJobs: 0,
-  }
+  #blocksWritten = 0
+  #writeJobs = 0
 
   constructor(options: NodeDiskOptions) {
     this.#settings = options.settings
-    this.#turn = options.turn ?? (fn => fn())
-    const inTurn = (fn: () => void): void => queueMicrotask(() => this.#turn(fn))
+    const turn = options.turn ?? (fn => fn())
+    const defer = (fn: () => void): void => queueMicrotask(() => turn(fn))
+    this.#engine = new JobEngine({
+      limits: poolLimits(options.settings),
+      segments: () => [this.#slab.segments(), this.#readSlab.segments()],
+      turn,
+      fenceEnded: job => this.#limit(job.storage),
+    })
     this.#slab = new Slab({
       budgetBytes: writeBudget(options.settings),
-      defer: inTurn,
-      onSegment: (index, memory) => this.#pool.addSegment(0, index, memory),
+      defer,
+      onSegment: (index, memory) => this.#engine.addSegment(0, index, memory),
     })
     this.#readSlab = new Slab({
       budgetBytes: options.readCacheBytes ?? READ_BUDGET,
-      defer: inTurn,
-      onSegment: (index, memory) => this.#pool.addSegment(1, index, memory),
+      defer,
+      onSegment: (index, memory) => this.#engine.addSegment(1, index, memory),
     })
     this.#cache = new ReadCache(this.#readSlab)
-    this.#pool = new WorkerPool<Job>(
-      poolLimits(options.settings),
-      () => [this.#slab.segments(), this.#readSlab.segments()],
-      {
-        answered: (answers, jobs) => this.#answered(answers, jobs),
-        takenBack: job => this.#jobs.requeue(job),
-        lost: job => this.#lost(job),
-        stalled: job => {
-          job.queue.stalled = true
-        },
-        capacity: () => this.#dispatch(),
+    this.#reader = new LineReader(this.#cache, {
+      addRead: job => {
+        this.#loadPart(job.storage)
+        this.#add(job)
       },
-    )
+      later: fn => this.#engine.later(fn),
+    })
   }
 
   get slots(): SlotPool {
@@ -141,7 +123,7 @@ class NodeDisk implements DiskIo {
       new StepsJob<void>(state, true, nothingToDo, () => {
         this.#storages.delete(state.id)
         this.#cache.dropStorage(state.id)
-        this.#openFiles.forget(state.id)
+        this.#engine.openFiles.forget(state.id)
         this.#slab.setLimited(state, false)
       }),
     )
@@ -183,39 +165,10 @@ class NodeDisk implements DiskIo {
   ): void {
     const state = this.#usable(storage)
     if (state === null) {
-      this.#later(() => done(failedRead(abortedError(Operation.fileRead))))
+      this.#engine.later(() => done(failedRead(abortedError(Operation.fileRead))))
       return
     }
-    const first = Math.floor(offset / LINE_SIZE)
-    const last = Math.floor((offset + length - 1) / LINE_SIZE)
-    const lines: CacheLine[] = []
-    for (let index = first; index <= last; index++) {
-      const line = this.#line(state, piece, index)
-      if (line === null) {
-        for (const held of lines) this.#cache.release(held)
-        this.#readUncached(state, piece, offset, length, done)
-        return
-      }
-      lines.push(line)
-    }
-    // Someone who starts on a line after the one before it will most likely go on to the next.
-    const goesOn =
-      first > 0 && offset === first * LINE_SIZE && this.#cache.get(state.id, piece, first - 1) !== undefined
-    if (goesOn || flags.sequential === true) this.#readAhead(state, piece, last + 1)
-    let pending = 0
-    const settle = (): void => {
-      if (--pending > 0) return
-      done(this.#readFrom(lines, offset, length))
-    }
-    for (const line of lines) {
-      if (line.ready) continue
-      pending++
-      line.waiting.push(settle)
-    }
-    if (pending > 0) return
-    this.#sums.readCacheHits += Math.ceil(length / BLOCK_SIZE)
-    pending = 1
-    this.#later(settle)
+    this.#reader.read(state, piece, offset, length, flags, done)
   }
 
   hashPieces(
@@ -228,7 +181,7 @@ class NodeDisk implements DiskIo {
     const state = this.#usable(storage)
     if (state === null) {
       const error = abortedError(Operation.fileRead)
-      this.#later(() => done({ error, v1: null, v2: null, blockHashes: null }))
+      this.#engine.later(() => done({ error, v1: null, v2: null, blockHashes: null }))
       return
     }
     this.#loadPart(state)
@@ -323,17 +276,21 @@ class NodeDisk implements DiskIo {
   }
 
   openFiles(storage: StorageHandle): readonly OpenFile[] {
-    return this.#openFiles.list(storage.id)
+    return this.#engine.openFiles.list(storage.id)
   }
 
   stats(): DiskStats {
-    const sums = this.#sums
+    const sums = this.#engine.sums
     return {
       queuedWriteBytes: this.#queuedWriteBytes,
       readCacheBytes: this.#cache.bytes,
       blocksInUse: this.#slab.inUse + this.#readSlab.inUse,
-      queuedJobs: this.#jobs.queued,
-      runningJobs: this.#jobs.running,
+      queuedJobs: this.#engine.queued,
+      runningJobs: this.#engine.running,
+      writeJobs: this.#writeJobs,
+      blocksWritten: this.#blocksWritten,
+      blocksRead: this.#reader.blocksRead,
+      readCacheHits: this.#reader.cacheHits,
       ...sums,
       jobTime: sums.readTime + sums.writeTime + sums.hashTime,
     }
@@ -342,26 +299,19 @@ class NodeDisk implements DiskIo {
   applySettings(settings: DiskSettings): void {
     this.#settings = settings
     this.#slab.setBudget(writeBudget(settings))
-    this.#pool.setLimits(poolLimits(settings))
-    this.#dispatch()
+    this.#engine.setLimits(poolLimits(settings))
   }
 
   submit(): void {
-    this.#dispatch()
+    this.#engine.dispatch()
   }
 
   close(done: () => void): void {
     if (this.#closed) throw new Error('DiskIo: closed twice')
     this.#closed = true
-    this.#closing = done
-    for (const job of this.#hashing) this.#cancel(job)
-    this.#dispatch()
-    this.#checkClosed()
+    for (const job of this.#hashing) this.#engine.cancel(job)
+    this.#engine.close(done)
   }
-
-  // -- entering jobs
-
-  readonly #hashing = new Set<HashJob>()
 
   /** `null` if the storage is gone or the disk is closed: the call then answers "aborted". */
   #usable(storage: StorageHandle): StorageState | null {
@@ -370,7 +320,7 @@ class NodeDisk implements DiskIo {
   }
 
   #add(job: Job): void {
-    this.#jobs.add(job)
+    this.#engine.add(job)
     if (job.fence) this.#limit(job.storage)
   }
 
@@ -390,7 +340,7 @@ class NodeDisk implements DiskIo {
     const state = this.#usable(storage)
     if (state === null) {
       const error = abortedError(Operation.fileWrite)
-      this.#later(() => {
+      this.#engine.later(() => {
         for (const slot of slots) if (slot >= 0) this.#slab.release(slot)
         done({ error, v1Passed: null, v2Passed: null, blockHashes: null })
       })
@@ -401,7 +351,7 @@ class NodeDisk implements DiskIo {
     const sync = (): boolean => this.#settings.writeMode === IoBufferMode.writeThrough
     const job = new WriteJob(state, piece, slots, hashes, wantBlockHashes, sync, this.#written, done)
     this.#queuedWriteBytes += job.writeBytes
-    this.#sums.writeJobs++
+    this.#writeJobs++
     // What was or is being read of the piece is older than what reads asked for from now on must give.
     this.#cache.dropPiece(state.id, piece, state.pieceSize(piece))
     this.#add(job)
@@ -416,7 +366,7 @@ class NodeDisk implements DiskIo {
       this.#slab.release(slot)
     }
     this.#queuedWriteBytes -= job.writeBytes
-    if (job.written) this.#sums.blocksWritten += count
+    if (job.written) this.#blocksWritten += count
     if (state.failing !== (error !== null)) {
       state.failing = error !== null
       this.#limit(state)
@@ -462,7 +412,7 @@ class NodeDisk implements DiskIo {
   ): void {
     const state = this.#usable(storage)
     if (state === null) {
-      this.#later(() => done(abortedError(Operation.unknown), null, null))
+      this.#engine.later(() => done(abortedError(Operation.unknown), null, null))
       return
     }
     this.#cache.dropStorage(state.id)
@@ -477,224 +427,11 @@ class NodeDisk implements DiskIo {
   }
 
   #cancelHashing(state: StorageState): void {
-    for (const job of this.#hashing) if (job.storage === state) this.#cancel(job)
-  }
-
-  #cancel(job: Job): void {
-    job.cancelled = true
-    this.#pool.cancel(job)
-  }
-
-  // -- reading
-
-  /** A line, held once; being filled if it was not there. `null` if there is no memory for it. */
-  #line(state: StorageState, piece: PieceIndex, index: number): CacheLine | null {
-    const found = this.#cache.get(state.id, piece, index)
-    if (found !== undefined) {
-      this.#cache.retain(found)
-      return found
-    }
-    this.#loadPart(state)
-    const offset = index * LINE_SIZE
-    const line = this.#cache.create(state.id, piece, index, Math.min(LINE_SIZE, state.pieceSize(piece) - offset))
-    if (line === null) return null
-    const job = new ReadJob(state, piece, offset, line.length, line.slots, error => {
-      if (error === null) {
-        line.ready = true
-        this.#sums.blocksRead += line.slots.length
-      } else {
-        line.error = error
-        this.#cache.drop(line)
-      }
-      this.#cache.release(line)
-      const waiting = line.waiting
-      line.waiting = []
-      for (const fn of waiting) fn()
-    })
-    this.#add(job)
-    return line
-  }
-
-  /** Starts to fill a line that will be asked for soon, if there is memory to spare. */
-  #readAhead(state: StorageState, piece: PieceIndex, index: number): void {
-    if (index * LINE_SIZE >= state.pieceSize(piece)) return
-    const line = this.#line(state, piece, index)
-    if (line !== null) this.#cache.release(line)
-  }
-
-  #readFrom(lines: readonly CacheLine[], offset: number, length: number): ReadResult {
-    const views: Uint8Array[] = []
-    let error: DiskError | null = null
-    for (const line of lines) {
-      error ??= line.error
-      const start = Math.max(offset - line.index * LINE_SIZE, 0)
-      const end = Math.min(offset + length - line.index * LINE_SIZE, line.length)
-      if (error === null) this.#cache.views(line, start, end, views)
-    }
-    const release = (): void => {
-      for (const line of lines) this.#cache.release(line)
-    }
-    return { error, views: error === null ? views : [], release }
-  }
-
-  /** All cache memory is being sent: this one gets memory of its own, and is not kept. */
-  #readUncached(
-    state: StorageState,
-    piece: PieceIndex,
-    offset: number,
-    length: number,
-    done: (result: ReadResult) => void,
-  ): void {
-    this.#loadPart(state)
-    this.#add(
-      new ReadJob(state, piece, offset, length, null, (error, data) => {
-        this.#sums.blocksRead += Math.ceil(length / BLOCK_SIZE)
-        done(error === null ? { error: null, views: [data!], release: noRelease } : failedRead(error))
-      }),
-    )
-  }
-
-  // -- running jobs
-
-  #dispatch(): void {
-    while (this.#pool.hasRoom(false)) {
-      const job = this.#jobs.take((queue, bulk) => {
-        if (bulk && !this.#pool.hasRoom(true)) return false
-        return queue.running < (queue.stalled ? 1 : this.#pool.regular * AHEAD)
-      })
-      if (job === null) break
-      this.#run(job)
-    }
-    this.#pool.flush()
-  }
-
-  #run(job: Job): void {
-    if (job.cancelled) {
-      job.failed(abortedError(Operation.fileRead))
-      this.#finish(job)
-      return
-    }
-    if (job.closesFiles) {
-      job.closesFiles = false
-      const workers = this.#openFiles.workersOf(job.storage.id)
-      if (workers.length > 0) {
-        this.#closeFirst(job, workers)
-        return
-      }
-    }
-    const wire = job.wire()
-    if (wire === null) {
-      this.#finish(job)
-      return
-    }
-    const worker = this.#pool.give(job, wire)
-    this.#openFiles.used(job.storage.id, worker)
-  }
-
-  /** Lets all workers close the storage's files; then the job takes its turn again. */
-  #closeFirst(job: Job, workers: readonly object[]): void {
-    let left = workers.length
-    for (const worker of workers) {
-      this.#pool.closeStorage(worker, job.storage.id, () => {
-        if (--left > 0) return
-        this.#openFiles.forget(job.storage.id)
-        this.#jobs.requeue(job)
-        this.#dispatch()
-      })
-    }
-  }
-
-  #answered(answers: readonly WireAnswer[], jobs: readonly Job[]): void {
-    for (let i = 0; i < answers.length; i++) {
-      const answer = answers[i]!
-      const job = jobs[i]!
-      this.#count(answer)
-      if (answer.files !== null) this.#openFiles.record(answer.files, performance.now())
-      job.queue.stalled = false
-      if (job.answered(answer)) this.#jobs.requeue(job)
-      else this.#finish(job)
-    }
-    this.#deliver()
-  }
-
-  #count(answer: WireAnswer): void {
-    const sums = this.#sums
-    sums.readTime += answer.readTime
-    sums.writeTime += answer.writeTime
-    sums.hashTime += answer.hashTime
-    sums.readOps += answer.readOps
-    sums.writeOps += answer.writeOps
-    sums.blocksHashed += answer.blocksHashed
-  }
-
-  #lost(job: Job): void {
-    job.queue.stalled = false
-    job.failed({ code: errnoError('EIO'), operation: Operation.exception, file: -1 })
-    this.#finish(job)
-  }
-
-  #finish(job: Job): void {
-    this.#jobs.finish(job)
-    if (job.fence) this.#limit(job.storage)
-    this.#ended.push(job)
-    this.#scheduleDelivery()
-  }
-
-  // -- telling the owners
-
-  #later(fn: () => void): void {
-    this.#ended.push({ deliver: fn })
-    this.#scheduleDelivery()
-  }
-
-  #scheduleDelivery(): void {
-    if (this.#deliveryScheduled) return
-    this.#deliveryScheduled = true
-    queueMicrotask(() => {
-      this.#deliveryScheduled = false
-      this.#deliver()
-      this.#dispatch()
-    })
-  }
-
-  #deliver(): void {
-    if (this.#ended.length > 0) {
-      const ended = this.#ended
-      this.#ended = []
-      this.#turn(() => this.#tell(ended))
-    }
-    this.#checkClosed()
-  }
-
-  /** A callback that throws must not cost the others theirs: they come in the next turn. */
-  #tell(ended: readonly { deliver(): void }[]): void {
-    let told = 0
-    try {
-      while (told < ended.length) ended[told++]!.deliver()
-    } finally {
-      if (told < ended.length) {
-        this.#ended = [...ended.slice(told), ...this.#ended]
-        this.#scheduleDelivery()
-      }
-    }
-  }
-
-  #checkClosed(): void {
-    if (this.#closing === null || this.#jobs.queued + this.#jobs.running > 0) return
-    if (this.#ended.length > 0) return
-    const done = this.#closing
-    this.#closing = null
-    this.#pool.close(() => queueMicrotask(() => this.#turn(done)))
+    for (const job of this.#hashing) if (job.storage === state) this.#engine.cancel(job)
   }
 }
 
 function* nothingToDo(): Steps<void> {}
-
-function noRelease(): void {}
-
-function failedRead(error: DiskError): ReadResult {
-  return { error, views: [], release: noRelease }
-}
 
 /**
  * Deviation: `max_queued_disk_bytes` is 1 MiB by default in libtorrent, where it counts only blocks that wait
