@@ -257,6 +257,7 @@ export {
   highPerformanceSeed,
   minMemoryUsage,
   nameForSetting,
+  parseSetting,
   settingByName,
 } from './settings/settings-pack.ts'
 export { Counters } from './stats/counters.ts'

@@ -1,0 +1,140 @@
+/** `create`: makes a torrent of a file or a directory. */
+
+import { rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import { CreateTorrent, listFiles, loadTorrentBuffer, packageVersion, setPieceHashes } from '../index.ts'
+import { describeHashes, magnetOf } from './describe-torrent.ts'
+import { formatBytes, formatDuration, formatRate } from './format.ts'
+import { type CommandContext, CommandError, UsageError } from './io.ts'
+import { createDisplay, type Display, type ProgressView } from './ui.ts'
+
+/** Options of `create`. */
+export interface CreateOptions {
+  readonly output: string
+  readonly v1Only?: boolean
+  readonly v2Only?: boolean
+  /** In bytes; chosen by the size of the data if not given. */
+  readonly pieceSize?: number
+  readonly tracker: readonly string[]
+  readonly webSeed: readonly string[]
+  readonly comment?: string
+  readonly private?: boolean
+}
+
+const SMALLEST_PIECE = 16 * 1024
+const LARGEST_PIECE = 128 * 1024 * 1024
+
+/** @returns the exit code */
+export async function create(path: string, options: CreateOptions, ctx: CommandContext): Promise<number> {
+  const torrent = describe(resolve(path), options, await kindOf(path))
+  const display = await createDisplay(ctx)
+  try {
+    await hash(torrent, dirname(resolve(path)), display, ctx.interrupt)
+    const bytes = torrent.generateBuf()
+    const params = loadTorrentBuffer(bytes)
+    await writeWhole(options.output, bytes)
+    display.note(
+      'created',
+      `wrote ${options.output}: ${torrent.numPieces()} pieces of ${formatBytes(torrent.pieceLength())}`,
+      {
+        file: options.output,
+        name: params.ti?.name(),
+        ...describeHashes(params),
+        totalSize: params.ti?.sizeOnDisk(),
+        pieceLength: torrent.pieceLength(),
+        numPieces: torrent.numPieces(),
+        magnet: magnetOf(params),
+      },
+    )
+    if (!ctx.json) display.note('magnet', magnetOf(params))
+  } finally {
+    display.finish()
+  }
+  return 0
+}
+
+async function kindOf(path: string): Promise<'file' | 'directory'> {
+  try {
+    return (await stat(path)).isDirectory() ? 'directory' : 'file'
+  } catch (error) {
+    throw new CommandError(`${path}: ${(error as Error).message}`)
+  }
+}
+
+function describe(path: string, options: CreateOptions, kind: 'file' | 'directory'): CreateTorrent {
+  const pieceSize = options.pieceSize ?? 0
+  if (pieceSize !== 0) checkPieceSize(pieceSize)
+  const output = resolve(options.output)
+  if (kind === 'file' && output === path) throw new UsageError(`-o ${options.output}: that is the file to be shared`)
+  const partial = temporaryFor(output)
+  // an earlier result inside the directory is no part of the new one
+  const files = listFiles(path, name => resolve(name) !== output && resolve(name) !== partial)
+  if (files.length === 0) throw new CommandError(`${path}: there are no files in it`)
+  if (files.every(file => file.size === 0)) throw new CommandError(`${path}: there is nothing in its files`)
+  const flags = (options.v1Only ? CreateTorrent.v1Only : 0) | (options.v2Only ? CreateTorrent.v2Only : 0)
+  const torrent = new CreateTorrent(files, pieceSize, flags)
+  options.tracker.forEach((url, tier) => {
+    torrent.addTracker(url, tier)
+  })
+  for (const url of options.webSeed) torrent.addUrlSeed(url)
+  torrent.setCreator(`libtorrent-ts ${packageVersion}`)
+  if (options.comment !== undefined) torrent.setComment(options.comment)
+  if (options.private) torrent.setPriv(true)
+  return torrent
+}
+
+function checkPieceSize(size: number): void {
+  const powerOfTwo = Number.isInteger(Math.log2(size))
+  if (size < SMALLEST_PIECE || size > LARGEST_PIECE || !powerOfTwo) {
+    throw new UsageError(`--piece-size ${size}: it must be a power of two between 16 KiB and 128 MiB`)
+  }
+}
+
+async function hash(torrent: CreateTorrent, parent: string, display: Display, signal: AbortSignal): Promise<void> {
+  const total = torrent.totalSize()
+  const startedAt = performance.now()
+  let done = 0
+  const view = (): ProgressView => {
+    const elapsed = (performance.now() - startedAt) / 1000
+    const rate = elapsed > 0.1 ? done / elapsed : 0
+    const progress = done / total
+    return { name: 'hashing', state: 'hashing', progress, doneBytes: done, totalBytes: total, rate }
+  }
+  const timer = setInterval(() => display.update([view()]), display.intervalMs)
+  try {
+    await setPieceHashes(
+      torrent,
+      parent,
+      piece => {
+        done += torrent.pieceSize(piece)
+      },
+      { signal },
+    )
+  } catch (error) {
+    if (signal.aborted) throw new CommandError('stopped; nothing was written')
+    throw error
+  } finally {
+    clearInterval(timer)
+  }
+  const seconds = (performance.now() - startedAt) / 1000
+  if (seconds > 1) {
+    display.update([view()])
+    display.note('hashed', `hashed ${formatBytes(total)} in ${formatDuration(seconds)}, ${formatRate(total / seconds)}`)
+  }
+}
+
+function temporaryFor(output: string): string {
+  return resolve(dirname(output), `.${basename(output)}.part`)
+}
+
+/** A torrent file is there as a whole or not at all. */
+async function writeWhole(output: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryFor(output)
+  try {
+    await writeFile(temporary, bytes)
+    await rename(temporary, output)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw new CommandError(`${output}: ${(error as Error).message}`)
+  }
+}

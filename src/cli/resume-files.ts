@@ -1,0 +1,57 @@
+/**
+ * Where the command line keeps how far a transfer is: `.<info-hash>.resume` beside the data, in libtorrent's
+ * format. It moves with the data, and is removed when a download is complete.
+ */
+
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
+
+/** The file for a torrent. */
+export function resumePath(savePath: string, infoHashes: InfoHash): string {
+  const hash = infoHashes.hasV1() ? infoHashes.v1.toString() : infoHashes.v2.toString()
+  return join(savePath, `.${hash}.resume`)
+}
+
+/**
+ * Reads what an earlier run has left.
+ *
+ * @returns `null` if there is nothing, or an `Error` if it is of no use
+ */
+export async function loadResume(savePath: string, infoHashes: InfoHash): Promise<AddTorrentParams | Error | null> {
+  const path = resumePath(savePath, infoHashes)
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    return error as Error
+  }
+  try {
+    const params = readResumeData(bytes)
+    const { v1, v2 } = params.infoHashes
+    const sameV1 = !infoHashes.hasV1() || v1.equals(infoHashes.v1)
+    const sameV2 = !infoHashes.hasV2() || !params.infoHashes.hasV2() || v2.equals(infoHashes.v2)
+    return sameV1 && sameV2 ? params : new Error(`${path}: it belongs to another torrent`)
+  } catch (error) {
+    return new Error(`${path}: ${(error as Error).message}`)
+  }
+}
+
+/** Writes it in one step, so that a crash leaves the old file or the new one. */
+export async function saveResume(savePath: string, params: AddTorrentParams): Promise<void> {
+  const path = resumePath(savePath, params.infoHashes)
+  const temporary = `${path}.tmp`
+  try {
+    await writeFile(temporary, writeResumeDataBuf(params))
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** Removes it, if it is there. */
+export async function removeResume(savePath: string, infoHashes: InfoHash): Promise<void> {
+  await rm(resumePath(savePath, infoHashes), { force: true })
+}

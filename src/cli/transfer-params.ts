@@ -1,0 +1,98 @@
+/** What a session is given for a torrent that the command line transfers. */
+
+import { lookup } from 'node:dns/promises'
+import { type AddTorrentParams, type Endpoint, TorrentFlags } from '../index.ts'
+import type { HostPort } from './arguments.ts'
+import { CommandError } from './io.ts'
+import { loadResume } from './resume-files.ts'
+import { isMagnet, loadExactSource, loadSource } from './torrent-source.ts'
+
+/** Options that `download` and `seed` have in common. */
+export interface TransferOptions {
+  readonly savePath: string
+  readonly listen?: string
+  readonly peer: readonly HostPort[]
+  readonly set: readonly string[]
+  readonly sequential?: boolean
+  /** Go on when complete. */
+  readonly seed?: boolean
+}
+
+/** A torrent to be added, and what is to be said about it. */
+export interface PreparedTorrent {
+  readonly params: AddTorrentParams
+  readonly warnings: readonly string[]
+}
+
+/** Finds the addresses of `--peer`. @throws CommandError if a name has none */
+export async function resolvePeers(peers: readonly HostPort[]): Promise<Endpoint[]> {
+  return Promise.all(
+    peers.map(async ({ host, port }): Promise<Endpoint> => {
+      try {
+        return [(await lookup(host)).address, port]
+      } catch (error) {
+        throw new CommandError(`--peer ${host}:${port}: ${(error as Error).message}`)
+      }
+    }),
+  )
+}
+
+/**
+ * Loads a torrent, and what an earlier run has left of it.
+ *
+ * @throws CommandError if it cannot be loaded, or there is no way to its metadata
+ */
+export async function prepareTorrent(
+  source: string,
+  options: TransferOptions,
+  peers: readonly Endpoint[],
+  signal: AbortSignal,
+): Promise<PreparedTorrent> {
+  const warnings: string[] = []
+  const loaded = await loadSource(source, signal)
+  const resume = await loadResume(options.savePath, loaded.infoHashes)
+  if (resume instanceof Error) warnings.push(`starting over with a check of the files: ${resume.message}`)
+  const earlier = resume instanceof Error ? null : resume
+  const params = withMetadata(loaded, earlier) ?? (await metadataOfMagnet(source, loaded, signal))
+  params.savePath = options.savePath
+  params.flags = TorrentFlags.defaultFlags & ~(TorrentFlags.paused | TorrentFlags.autoManaged)
+  if (options.sequential) params.flags |= TorrentFlags.sequentialDownload
+  params.peers = [...params.peers, ...peers]
+  if (params.trackers.length === 0 && params.peers.length === 0) {
+    warnings.push(`${params.name}: there is no tracker and no --peer, so others have to connect to us`)
+  }
+  return { params, warnings }
+}
+
+/** What an earlier run knew, with what the source says now; `null` if neither has the metadata. */
+function withMetadata(loaded: AddTorrentParams, earlier: AddTorrentParams | null): AddTorrentParams | null {
+  if (earlier === null) return loaded.ti === null ? null : loaded
+  earlier.ti = loaded.ti ?? earlier.ti
+  if (earlier.ti === null) return null
+  if (loaded.trackers.length > 0) {
+    earlier.trackers = loaded.trackers
+    earlier.trackerTiers = loaded.trackerTiers
+  }
+  if (loaded.urlSeeds.length > 0) earlier.urlSeeds = loaded.urlSeeds
+  earlier.peers = [...earlier.peers, ...loaded.peers]
+  earlier.name = loaded.name || earlier.name || earlier.ti.name()
+  return earlier
+}
+
+async function metadataOfMagnet(
+  source: string,
+  magnet: AddTorrentParams,
+  signal: AbortSignal,
+): Promise<AddTorrentParams> {
+  const exact = isMagnet(source) ? await loadExactSource(source, magnet, signal) : null
+  if (exact === null) {
+    throw new CommandError(
+      'the magnet link does not say what is in the torrent, and asking peers for that (BEP 9) is not in this ' +
+        'version yet: give the .torrent file or its address, or a magnet link with an xs= address',
+    )
+  }
+  exact.trackers.push(...magnet.trackers.filter(url => !exact.trackers.includes(url)))
+  exact.peers = [...exact.peers, ...magnet.peers]
+  exact.filePriorities = magnet.filePriorities
+  return exact
+}
