@@ -19,14 +19,21 @@ export class Turn {
   #calls: (() => void)[] = []
   readonly #clock: () => number
   readonly #onCrash: (error: unknown, where: string) => void
+  readonly #onEnd: () => void
 
   /**
    * @param clock monotonic milliseconds
    * @param onCrash gets what was thrown inside a turn: a bug of this library, not of the world
+   * @param onEnd   called when a turn is over
    */
-  constructor(clock: () => number, onCrash: (error: unknown, where: string) => void) {
+  constructor(
+    clock: () => number,
+    onCrash: (error: unknown, where: string) => void,
+    onEnd: () => void = () => {},
+  ) {
     this.#clock = clock
     this.#onCrash = onCrash
+    this.#onEnd = onEnd
   }
 
   get active(): boolean {
@@ -39,7 +46,10 @@ export class Turn {
   }
 
   leave(): void {
-    if (this.#depth === 1) this.#runEffects()
+    if (this.#depth === 1) {
+      this.#runEffects()
+      this.#onEnd()
+    }
     this.#depth--
   }
 

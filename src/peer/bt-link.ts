@@ -25,7 +25,7 @@ export interface BtLinkOwner extends WireSink, HandshakeSink {
   linkReceived(payload: number, protocol: number): void
   /** Bytes were handed to the transport. */
   linkSent(payload: number, protocol: number): void
-  /** The transport has taken everything; there is room for more blocks. */
+  /** The transport has taken what it was given; there is room for more blocks. */
   linkDrained(): void
   /** How many bytes may be sent now under rate limits; the link asks before each write. */
   sendQuota(): number
@@ -134,6 +134,7 @@ export class BtLink implements StreamHandler, TurnEffect {
     }
   }
 
+  /** Also called when a write was flushed at once, without the queue ever filling. */
   onDrain(): void {
     if (this.#closed) return
     this.#turn.enter()
@@ -173,6 +174,7 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.stream.write(batch.views, () => {
       this.#inFlight -= batch.bytes
       batch.release()
+      if (!this.#closed) this.onDrain()
     })
     this.#owner.linkSent(batch.payloadBytes, batch.bytes - batch.payloadBytes)
   }

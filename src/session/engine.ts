@@ -109,6 +109,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.turn = new Turn(
       () => runtime.clock.now(),
       (error, where) => this.#crashed(error, where),
+      () => this.#submitDisk(),
     )
     this.settings = new SessionSettings(options.settings, options.maxOpenFiles)
     this.paused = options.paused === true
@@ -390,7 +391,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.#turnover(now)
     }
     this.#connectMore()
-    this.#submitDisk()
   }
 
   #lastTurnover = 0
