@@ -48,7 +48,7 @@ describe('a swarm', () => {
       swarm.add('seed', { has: 'all' })
       for (let i = 0; i < 5; i++) swarm.add(`leech ${i}`)
       chain(swarm)
-      swarm.complete(120_000)
+      swarm.complete(600_000)
       finish(swarm)
     })
   })

@@ -2,7 +2,7 @@
 
 import type { Alert } from '../../../src/alert/alert.ts'
 import { Sha1Hash } from '../../../src/core/digest.ts'
-import { TorrentFlags } from '../../../src/core/enums.ts'
+import { AlertCategory, TorrentFlags } from '../../../src/core/enums.ts'
 import { sha1 } from '../../../src/core/hash.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 import type { AddTorrentParams } from '../../../src/metainfo/add-torrent-params.ts'
@@ -19,8 +19,18 @@ import type { SimRuntime } from './sim-runtime.ts'
 import type { Simulation } from './simulation.ts'
 
 const SAVE_PATH = '/save'
-/** All alerts. */
-const EVERYTHING = 0x7fffffff
+/** What happens to sessions, torrents, peers and pieces; not each block, request and log line. */
+const ALERTS =
+  AlertCategory.error |
+  AlertCategory.peer |
+  AlertCategory.storage |
+  AlertCategory.tracker |
+  AlertCategory.connect |
+  AlertCategory.status |
+  AlertCategory.ipBlock |
+  AlertCategory.performanceWarning |
+  AlertCategory.fileProgress |
+  AlertCategory.pieceProgress
 
 /** A torrent with made-up content. */
 export interface SimTorrent {
@@ -75,7 +85,7 @@ export class SwarmNode {
     this.engine = new Engine({
       runtime: this.runtime,
       createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, this.drive, door),
-      settings: { alert_mask: EVERYTHING, listen_interfaces: '0.0.0.0:6881,[::]:6881', ...options.settings },
+      settings: { alert_mask: ALERTS, listen_interfaces: '0.0.0.0:6881,[::]:6881', ...options.settings },
       onCrash: error => {
         throw error
       },
@@ -83,7 +93,7 @@ export class SwarmNode {
     this.engine.alerts.listen(alerts => {
       for (const alert of alerts) {
         this.alerts.push(alert)
-        if (!alert.what().includes('log')) sim.log.add(`${name}: ${alert.what()} ${alert.message()}`)
+        sim.log.add(`${name}: ${alert.what()} ${alert.message()}`)
       }
     })
     const params = loadTorrentBuffer(torrent.file)
@@ -106,9 +116,9 @@ export class SwarmNode {
     this.handle.connectPeer(other.endpoint)
   }
 
-  /** The names of the alerts that came, without those that only log. */
+  /** The names of the alerts that came. */
   whats(): string[] {
-    return this.alerts.map(alert => alert.what()).filter(what => !what.includes('log'))
+    return this.alerts.map(alert => alert.what())
   }
 
   /** Ends the session and lets time pass until it has ended. The drive keeps what was written. */
