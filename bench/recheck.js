@@ -25,7 +25,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     ours: { type: 'string' },
     ahead: { type: 'string', default: '8' },
-    chunk: { type: 'string', default: '8' },
+    chunk: { type: 'string', default: '16' },
   },
 })
 const size = Number(values.size) * 2 ** 20

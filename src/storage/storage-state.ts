@@ -122,6 +122,7 @@ export class StorageState implements StorageHandle {
   /** Files are looked at afresh: they may have been changed from outside. */
   forgetCreated(): void {
     this.#created = null
+    this.partOnDisk = false
   }
 
   /** The file's name as it is now: relative to the save path, or absolute. */

@@ -542,3 +542,18 @@ test('reads go on when readers hold all the memory of the read cache', async () 
   })
   await until(() => over, 'the end of the small disk')
 })
+
+test('a part file that was deleted while the torrent was stopped is made anew, with its header', async () => {
+  const shared = new MadeLayout(PIECE, [
+    { path: 's/wanted', size: PIECE + 100 },
+    { path: 's/unwanted', size: 2 * PIECE },
+  ])
+  const content = contentOf(shared)
+  const storage = disk.addStorage(optionsFor(shared, root, { filePriorities: [4, 0], partFileName: '.x.parts' }))
+  await commit(storage, shared, content, 1)
+  await run<[DiskError | null]>(done => disk.stop(storage, done))
+  fs.rmSync(path.join(root, '.x.parts'))
+  await commit(storage, shared, content, 3)
+  const part = fs.readFileSync(path.join(root, '.x.parts'))
+  expect([part.readUInt32BE(0), part.readUInt32BE(4), part.readUInt32BE(8 + 3 * 4)]).toEqual([4, PIECE, 1])
+})

@@ -420,7 +420,11 @@ class NodeDisk implements DiskIo {
       new StepsJob<R>(
         state,
         closesFiles,
-        () => begin(state),
+        () => {
+          // While nothing is open, files may be changed from outside: look at them afresh.
+          if (closesFiles) state.forgetCreated()
+          return begin(state)
+        },
         (error, result) => done(error, result, state),
       ),
     )
@@ -441,6 +445,7 @@ function writeBudget(settings: DiskSettings): number {
   return Math.max(MIN_WRITE_BUDGET, settings.maxQueuedDiskBytes)
 }
 
+/** Hashing is done by the same workers, so `hashing_threads` is not looked at. */
 function poolLimits(settings: DiskSettings): PoolLimits {
   const workers = Math.max(1, Math.min(settings.aioThreads, Math.max(2, Math.min(availableParallelism(), 4))))
   return { workers, maxWorkers: Math.max(settings.aioThreads, workers + 1), maxFiles: settings.filePoolSize }

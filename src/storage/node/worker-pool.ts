@@ -38,7 +38,8 @@ export interface PoolSink<J extends PoolJob> {
 export interface PoolWorker {
   postMessage(message: ToWorker): void
   on(event: 'message', fn: (answers: WireAnswer[]) => void): unknown
-  on(event: 'error' | 'exit', fn: () => void): unknown
+  on(event: 'error', fn: (error: unknown) => void): unknown
+  on(event: 'exit', fn: () => void): unknown
   ref(): void
   unref(): void
 }
@@ -263,8 +264,8 @@ export class WorkerPool<J extends PoolJob> {
     }
     worker.unref()
     worker.on('message', (answers: WireAnswer[]) => this.#answered(thread, answers))
-    // An 'error' is followed by 'exit'; without a listener it would end the process.
-    worker.on('error', () => {})
+    // An 'error' is followed by 'exit', where the jobs learn of it; without a listener it would end the process.
+    worker.on('error', error => process.emitWarning(`a disk worker has failed: ${String(error)}`))
     worker.on('exit', () => this.#exited(thread))
     this.#threads.push(thread)
     return thread
