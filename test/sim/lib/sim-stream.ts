@@ -12,6 +12,8 @@ import type { ConnectOptions, Listener, ListenHandler, Stream, StreamHandler } f
 import type { SimHost, SimNetwork, TcpPort } from './sim-network.ts'
 
 const WINDOW_BYTES = 256 * 1024
+/** Room is told of in steps of this size: well below the window, so that nobody waits for ever. */
+const ACK_BYTES = 32 * 1024
 const SEGMENT_BYTES = 16 * 1024
 const MAX_CHUNK_BYTES = 64 * 1024
 const HEADER_BYTES = 40
@@ -63,6 +65,8 @@ export class SimStream implements Stream {
 
   #received: Uint8Array[] = []
   #receivedBytes = 0
+  /** Bytes read since the other side was last told of room. */
+  #unacknowledged = 0
   #deliveryDue = false
   #ended: { readonly error: ErrorCode; readonly operation: Operation } | null = null
 
@@ -296,7 +300,11 @@ export class SimStream implements Stream {
       this.#handler?.onData(chunk)
       const count = chunk.length
       chunk.fill(POISON)
-      if (!this.closed) this.#send({ kind: 'ack', count })
+      this.#unacknowledged += count
+      if (this.#unacknowledged >= ACK_BYTES && !this.closed) {
+        this.#send({ kind: 'ack', count: this.#unacknowledged })
+        this.#unacknowledged = 0
+      }
     } else if (this.#ended !== null) this.fail(this.#ended.error, this.#ended.operation)
     this.#scheduleDelivery()
   }
