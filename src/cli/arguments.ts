@@ -27,18 +27,18 @@ export function parseListen(text: string): string {
 }
 
 /** One of many `--peer`. */
-export function collectPeer(text: string, previous: readonly HostPort[]): HostPort[] {
+export function collectPeer(text: string, previous: readonly HostPort[] = []): HostPort[] {
   return [...previous, parseHostPort(text, 1)]
 }
 
 /** One of many addresses of trackers or web seeds. */
-export function collectUrl(text: string, previous: readonly string[]): string[] {
+export function collectUrl(text: string, previous: readonly string[] = []): string[] {
   if (!/^[a-z][a-z0-9+.-]*:\/\/[^/\s]/i.test(text)) throw new InvalidArgumentError('Expected a URL.')
   return [...previous, text]
 }
 
 /** `NAME=VALUE` of one of many `--set`; what they mean is looked up when the library is loaded. */
-export function collectAssignment(text: string, previous: readonly string[]): string[] {
+export function collectAssignment(text: string, previous: readonly string[] = []): string[] {
   if (!/^[^=]+=/.test(text)) throw new InvalidArgumentError('Expected NAME=VALUE.')
   return [...previous, text]
 }

@@ -2,7 +2,16 @@
 
 import { rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { CreateTorrent, listFiles, loadTorrentBuffer, packageVersion, setPieceHashes } from '../index.ts'
+import {
+  type CreateFileEntry,
+  CreateTorrent,
+  LibtorrentError,
+  LibtorrentErrors,
+  listFiles,
+  loadTorrentBuffer,
+  packageVersion,
+  setPieceHashes,
+} from '../index.ts'
 import { describeHashes, magnetOf } from './describe-torrent.ts'
 import { formatBytes, formatDuration, formatRate } from './format.ts'
 import { type CommandContext, CommandError, UsageError } from './io.ts'
@@ -15,14 +24,11 @@ export interface CreateOptions {
   readonly v2Only?: boolean
   /** In bytes; chosen by the size of the data if not given. */
   readonly pieceSize?: number
-  readonly tracker: readonly string[]
-  readonly webSeed: readonly string[]
+  readonly tracker?: readonly string[]
+  readonly webSeed?: readonly string[]
   readonly comment?: string
   readonly private?: boolean
 }
-
-const SMALLEST_PIECE = 16 * 1024
-const LARGEST_PIECE = 128 * 1024 * 1024
 
 /** @returns the exit code */
 export async function create(path: string, options: CreateOptions, ctx: CommandContext): Promise<number> {
@@ -62,8 +68,6 @@ async function kindOf(path: string): Promise<'file' | 'directory'> {
 }
 
 function describe(path: string, options: CreateOptions, kind: 'file' | 'directory'): CreateTorrent {
-  const pieceSize = options.pieceSize ?? 0
-  if (pieceSize !== 0) checkPieceSize(pieceSize)
   const output = resolve(options.output)
   if (kind === 'file' && output === path) throw new UsageError(`-o ${options.output}: that is the file to be shared`)
   const partial = temporaryFor(output)
@@ -71,23 +75,29 @@ function describe(path: string, options: CreateOptions, kind: 'file' | 'director
   const files = listFiles(path, name => resolve(name) !== output && resolve(name) !== partial)
   if (files.length === 0) throw new CommandError(`${path}: there are no files in it`)
   if (files.every(file => file.size === 0)) throw new CommandError(`${path}: there is nothing in its files`)
-  const flags = (options.v1Only ? CreateTorrent.v1Only : 0) | (options.v2Only ? CreateTorrent.v2Only : 0)
-  const torrent = new CreateTorrent(files, pieceSize, flags)
-  options.tracker.forEach((url, tier) => {
+  const torrent = newTorrent(files, options)
+  options.tracker?.forEach((url, tier) => {
     torrent.addTracker(url, tier)
   })
-  for (const url of options.webSeed) torrent.addUrlSeed(url)
+  for (const url of options.webSeed ?? []) torrent.addUrlSeed(url)
   torrent.setCreator(`libtorrent-ts ${packageVersion}`)
   if (options.comment !== undefined) torrent.setComment(options.comment)
   if (options.private) torrent.setPriv(true)
   return torrent
 }
 
-function checkPieceSize(size: number): void {
-  const powerOfTwo = Number.isInteger(Math.log2(size))
-  if (size < SMALLEST_PIECE || size > LARGEST_PIECE || !powerOfTwo) {
-    throw new UsageError(`--piece-size ${size}: it must be a power of two between 16 KiB and 128 MiB`)
+function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTorrent {
+  const flags = (options.v1Only ? CreateTorrent.v1Only : 0) | (options.v2Only ? CreateTorrent.v2Only : 0)
+  const { pieceSize = 0 } = options
+  try {
+    const torrent = new CreateTorrent(files, pieceSize, flags)
+    // sizes that are too small would be taken for the smallest
+    if (pieceSize === 0 || torrent.pieceLength() === pieceSize) return torrent
+  } catch (error) {
+    const wrongSize = error instanceof LibtorrentError && error.code.value() === LibtorrentErrors.invalidPieceSize
+    if (!wrongSize) throw error
   }
+  throw new UsageError(`--piece-size ${pieceSize}: it must be a power of two between 16 KiB and 128 MiB`)
 }
 
 async function hash(torrent: CreateTorrent, parent: string, display: Display, signal: AbortSignal): Promise<void> {

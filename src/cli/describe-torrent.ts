@@ -2,6 +2,7 @@
 
 import { type AddTorrentParams, FileFlags, makeMagnetUri, type TorrentInfo } from '../index.ts'
 import { formatBytes, formatTable, printable } from './format.ts'
+import { hashName } from './torrent-source.ts'
 
 /** One file as `info --json` shows it. */
 export interface FileDescription {
@@ -23,10 +24,10 @@ export function magnetOf(params: AddTorrentParams): string {
   return makeMagnetUri(params)
 }
 
-/** The hashes there are, in hex; `infoHash` is what trackers and handshakes carry. */
+/** The hashes there are, in hex. */
 export function describeHashes({ infoHashes }: AddTorrentParams): { infoHash: string; infoHashes: object } {
   return {
-    infoHash: infoHashes.getBest().toString(),
+    infoHash: hashName(infoHashes),
     infoHashes: {
       v1: infoHashes.hasV1() ? infoHashes.v1.toString() : null,
       v2: infoHashes.hasV2() ? infoHashes.v2.toString() : null,

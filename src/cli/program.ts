@@ -89,9 +89,9 @@ function buildProgram(io: CliIo, perform: Perform): Command {
 function withTransferOptions(command: Command): Command {
   return command
     .option('--listen <host:port>', 'address for incoming connections; port 0: any that is free', parseListen)
-    .option('--peer <host:port>', 'peer to connect to; may be given again', collectPeer, [])
+    .option('--peer <host:port>', 'peer to connect to; may be given again', collectPeer)
     .option('--sequential', 'get the pieces in order')
-    .option('--set <name=value>', 'any setting of the session; may be given again', collectAssignment, [])
+    .option('--set <name=value>', 'any setting of the session; may be given again', collectAssignment)
     .addOption(jsonOption())
     .addHelpText('after', TRANSFER_HELP)
 }
@@ -135,8 +135,8 @@ function createCommand(program: Command, perform: Perform): void {
     .addOption(new Option('--v1-only', 'for clients of any age').conflicts('v2Only'))
     .addOption(new Option('--v2-only', 'for clients that know BitTorrent v2').conflicts('v1Only'))
     .option('--piece-size <n>', 'bytes, such as 262144, 256K or 1M (default: by the size of the data)', parseSize)
-    .option('--tracker <url>', 'tracker; each one given is a tier of its own', collectUrl, [])
-    .option('--web-seed <url>', 'web server that has the data; may be given again', collectUrl, [])
+    .option('--tracker <url>', 'tracker; each one given is a tier of its own', collectUrl)
+    .option('--web-seed <url>', 'web server that has the data; may be given again', collectUrl)
     .option('--comment <text>', 'comment')
     .option('--private', 'peers come from the trackers only')
     .addOption(jsonOption())

@@ -6,11 +6,11 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
+import { hashName } from './torrent-source.ts'
 
 /** The file for a torrent. */
 export function resumePath(savePath: string, infoHashes: InfoHash): string {
-  const hash = infoHashes.hasV1() ? infoHashes.v1.toString() : infoHashes.v2.toString()
-  return join(savePath, `.${hash}.resume`)
+  return join(savePath, `.${hashName(infoHashes)}.resume`)
 }
 
 /**

@@ -7,7 +7,7 @@ import { UsageError } from './io.ts'
  * @param assignments `NAME=VALUE` each; the last one of a name counts
  * @throws UsageError if there is no such setting or the value does not fit it
  */
-export function settingsOf(assignments: readonly string[]): SettingsPack {
+export function settingsOf(assignments: readonly string[] = []): SettingsPack {
   const pack: Record<string, string | number | boolean> = {}
   for (const assignment of assignments) {
     const equals = assignment.indexOf('=')

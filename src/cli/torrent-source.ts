@@ -1,6 +1,6 @@
 /** What a user names a torrent by: a file, a magnet link, or the address of a file. */
 
-import { type AddTorrentParams, loadTorrentBuffer, loadTorrentFile, parseMagnetUri } from '../index.ts'
+import { type AddTorrentParams, type InfoHash, loadTorrentBuffer, loadTorrentFile, parseMagnetUri } from '../index.ts'
 import { CommandError } from './io.ts'
 
 /** Largest torrent file that is taken from the network: the limit of `loadTorrentBuffer`. */
@@ -15,6 +15,11 @@ export function isMagnet(source: string): boolean {
 /** Whether it is the address of a file. */
 export function isUrl(source: string): boolean {
   return /^https?:\/\//i.test(source)
+}
+
+/** The hash that a torrent goes by here: v1 where there is one, else the whole v2 one. In hex. */
+export function hashName(infoHashes: InfoHash): string {
+  return infoHashes.hasV1() ? infoHashes.v1.toString() : infoHashes.v2.toString()
 }
 
 /**

@@ -11,8 +11,8 @@ import { isMagnet, loadExactSource, loadSource } from './torrent-source.ts'
 export interface TransferOptions {
   readonly savePath: string
   readonly listen?: string
-  readonly peer: readonly HostPort[]
-  readonly set: readonly string[]
+  readonly peer?: readonly HostPort[]
+  readonly set?: readonly string[]
   readonly sequential?: boolean
   /** Go on when complete. */
   readonly seed?: boolean
@@ -25,7 +25,7 @@ export interface PreparedTorrent {
 }
 
 /** Finds the addresses of `--peer`. @throws CommandError if a name has none */
-export async function resolvePeers(peers: readonly HostPort[]): Promise<Endpoint[]> {
+export async function resolvePeers(peers: readonly HostPort[] = []): Promise<Endpoint[]> {
   return Promise.all(
     peers.map(async ({ host, port }): Promise<Endpoint> => {
       try {

@@ -12,6 +12,7 @@ import {
 import { formatBytes, formatDuration, formatPercent, formatRate } from './format.ts'
 import type { CommandContext } from './io.ts'
 import { removeResume, saveResume } from './resume-files.ts'
+import { hashName } from './torrent-source.ts'
 import { type PreparedTorrent, prepareTorrent, resolvePeers, type TransferOptions } from './transfer-params.ts'
 import { createDisplay, type Display, type ProgressView } from './ui.ts'
 
@@ -105,7 +106,7 @@ class TransferRun {
     const handle = this.#session.addTorrent(params)
     if (this.#entries.has(handle)) return
     const name = params.name || handle.status().name
-    const infoHash = params.infoHashes.getBest().toString()
+    const infoHash = hashName(params.infoHashes)
     const entry: Entry = {
       handle,
       name,
@@ -115,7 +116,11 @@ class TransferRun {
       outcome: 'running',
     }
     this.#entries.set(handle, entry)
-    this.#display.note('added', `${name}`, { name, infoHash, savePath: params.savePath })
+    this.#display.note('added', `${name}: ${formatBytes(params.ti?.sizeOnDisk() ?? 0)}`, {
+      name,
+      infoHash,
+      savePath: params.savePath,
+    })
   }
 
   /** @returns the exit code */
@@ -159,14 +164,10 @@ class TransferRun {
   /** Looks at all torrents, and shows what it finds. */
   #look(): void {
     this.#awake = false
-    const views: ProgressView[] = []
     const flags = this.#display.showsPieces ? TorrentHandle.queryPieces : 0
-    for (const entry of this.#entries.values()) {
-      const status = entry.handle.status(flags)
-      this.#judge(entry, status)
-      views.push(viewOf(entry, status))
-    }
-    this.#display.update(views)
+    const seen = [...this.#entries.values()].map(entry => ({ entry, status: entry.handle.status(flags) }))
+    this.#display.update(seen.map(({ entry, status }) => viewOf(entry, status)))
+    for (const { entry, status } of seen) this.#judge(entry, status)
   }
 
   #judge(entry: Entry, status: TorrentStatus): void {

@@ -118,10 +118,14 @@ class LineDisplay implements Display {
   }
 
   note(_event: string, text: string): void {
-    printLine(this.#ctx, printable(text))
+    printLines(this.#ctx, text)
   }
 
   finish(): void {}
+}
+
+function printLines(ctx: CommandContext, text: string): void {
+  for (const line of text.split('\n')) printLine(ctx, printable(line))
 }
 
 /** `45.6 % of 1.2 GiB`, `12.3 MiB/s`, `ETA 1:15`, `8 peers`. */
@@ -130,7 +134,7 @@ function figures(view: ProgressView): string[] {
   const parts = [`${formatPercent(view.progress)} of ${formatBytes(view.totalBytes)}`]
   const done = view.doneBytes >= view.totalBytes
   if (swarm === undefined || !done) parts.push(formatRate(view.rate))
-  if (swarm !== undefined) parts.push(`up ${formatRate(swarm.uploadRate)}`)
+  if (swarm !== undefined && (done || swarm.uploadRate > 0)) parts.push(`up ${formatRate(swarm.uploadRate)}`)
   if (!done) parts.push(`ETA ${formatDuration(secondsLeft(view))}`)
   if (swarm !== undefined) parts.push(`${swarm.peers} ${swarm.peers === 1 ? 'peer' : 'peers'}`)
   return parts
@@ -189,8 +193,9 @@ class BarDisplay implements Display {
   }
 
   note(_event: string, text: string): void {
-    if (this.#rows.length === 0) printLine(this.#ctx, printable(text))
-    else this.#bars.log(`${printable(text)}\n`)
+    if (this.#rows.length === 0) printLines(this.#ctx, text)
+    // it goes over a row that was drawn before, of which nothing must stay
+    else for (const line of text.split('\n')) this.#bars.log(`${printable(line)}\u001b[K\n`)
   }
 
   finish(): void {

@@ -15,7 +15,7 @@ import {
 } from '../index.ts'
 import { formatBytes, formatRanges, printable } from './format.ts'
 import { type CommandContext, CommandError } from './io.ts'
-import { loadSource } from './torrent-source.ts'
+import { hashName, loadSource } from './torrent-source.ts'
 import { createDisplay, type Display } from './ui.ts'
 
 /** Options of `verify`. */
@@ -145,7 +145,7 @@ function report(ti: TorrentInfo, pieces: readonly boolean[], faults: readonly Fi
   display.note('verified', lines.join('\n'), {
     ok,
     name,
-    infoHash: ti.infoHash().toString(),
+    infoHash: hashName(ti.infoHashes()),
     numPieces: ti.numPieces(),
     badPieces: bad,
     badFiles: files,
