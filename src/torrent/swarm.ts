@@ -232,7 +232,7 @@ export class Swarm implements PeerListHost {
     if (at < 0) return
     const last = this.connections.pop()!
     if (last !== peer) this.connections[at] = last
-    if (peer.connecting) this.numConnecting--
+    if (peer.outgoing && peer.inHandshake) this.numConnecting--
     if (!peer.amChoking && !peer.ignoresUnchokeSlots) {
       this.numUploads--
       this.#env.choker.closed(peer)
