@@ -99,7 +99,7 @@ function read(data: Uint8Array): LtParams {
     trackers: params.trackers,
     tiers: params.trackerTiers,
     urlSeeds: params.urlSeeds,
-    peers: params.peers,
+    peers: params.peers.map(([host, port]): [string, number] => [host, port]),
     dhtNodes: params.dhtNodes,
     filePriorities: params.filePriorities,
     piecePriorities: params.piecePriorities,

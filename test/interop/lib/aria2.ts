@@ -31,7 +31,10 @@ export class Aria2 {
     chmodSync(hook, 0o755)
     this.child = new Child('aria2c', [
       '--no-conf',
-      '--enable-dht=false',
+      // without nodes to ask: it talks to UDP trackers through the socket of its DHT only
+      '--enable-dht=true',
+      `--dht-listen-port=${port}`,
+      `--dht-file-path=${join(this.#root, 'dht.dat')}`,
       '--enable-dht6=false',
       '--bt-enable-lpd=false',
       '--enable-peer-exchange=false',

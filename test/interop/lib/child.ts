@@ -77,7 +77,7 @@ export async function until<T>(
     const dead = options.children?.find(child => child.ended)
     if (dead !== undefined || performance.now() - from > timeout) {
       const why = dead === undefined ? `not within ${timeout} ms` : `${dead.name} has ended`
-      const said = (options.children ?? []).map(child => `--- ${child.name}:\n${child.said.slice(-4000)}`)
+      const said = (options.children ?? []).map(child => `--- ${child.name}:\n${child.said.slice(-3000)}`)
       throw new Error([`${what}: ${why}`, options.tell?.() ?? '', ...said].join('\n'))
     }
     await new Promise(resolve => setTimeout(resolve, 20))

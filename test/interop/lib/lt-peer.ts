@@ -16,6 +16,9 @@ export interface LtPeerOptions {
   /** Path of resume data. */
   readonly resume?: string
   readonly seed_mode?: boolean
+  /** Bytes a second, of the torrent: session limits leave peers on the same network out. */
+  readonly download_limit?: number
+  readonly upload_limit?: number
   readonly connect?: readonly (readonly [string, number])[]
   /** Prints all alerts to standard error. */
   readonly log?: boolean

@@ -1,7 +1,7 @@
 """A libtorrent peer with one torrent. usage: lt_peer.py CONFIG
 
 CONFIG is JSON: torrent (path) or magnet, save, and if wanted listen ("address:port"), settings, resume (path of resume
-data to start from), seed_mode, connect (list of [address, port]).
+data to start from), seed_mode, connect (list of [address, port]), download_limit, upload_limit.
 
 Prints one JSON object a line; takes one JSON object a line from stdin; ends when stdin does.
 """
@@ -16,6 +16,7 @@ import libtorrent as lt
 config = json.loads(sys.argv[1])
 categories = lt.alert.category_t
 mask = categories.status_notification | categories.error_notification | categories.storage_notification
+mask |= categories.tracker_notification
 if config.get("log"):
     mask = categories.all_categories
 
@@ -55,6 +56,10 @@ if config.get("torrent"):
     params.ti = lt.torrent_info(config["torrent"])
 params.save_path = config["save"]
 params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+if config.get("download_limit"):
+    params.download_limit = config["download_limit"]
+if config.get("upload_limit"):
+    params.upload_limit = config["upload_limit"]
 if config.get("seed_mode"):
     params.flags |= lt.torrent_flags.seed_mode
 handle = session.add_torrent(params)
@@ -103,11 +108,13 @@ def report(alert):
         emit(event="stats", values=alert.values)
     elif isinstance(alert, lt.fastresume_rejected_alert):
         emit(event="rejected", message=alert.message())
+    elif isinstance(alert, lt.tracker_reply_alert):
+        emit(event="announced", url=alert.url, peers=alert.num_peers)
     elif isinstance(alert, lt.hash_failed_alert):
         emit(event="hash_failed", message=alert.message())
     elif alert.category() & categories.error_notification:
         emit(event="error", what=alert.what(), message=alert.message())
-    elif config.get("log"):
+    if config.get("log"):
         print(alert.what(), alert.message(), file=sys.stderr, flush=True)
 
 

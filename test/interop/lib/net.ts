@@ -2,7 +2,6 @@
 
 import { spawnSync } from 'node:child_process'
 import { createServer } from 'node:net'
-import { networkInterfaces } from 'node:os'
 
 /** A port that nothing listens on just now. */
 export function freePort(address = '127.0.0.1'): Promise<number> {
@@ -17,21 +16,25 @@ export function freePort(address = '127.0.0.1'): Promise<number> {
 }
 
 /** For benchmarking in RFC 2544: routed nowhere, so safe to give to the loopback interface. */
-const SPARE = '198.18.77.1'
+const SPARE = '198.18.77.'
 
 /**
- * An address of this machine outside of 127/8, which some clients refuse to connect to; packets to it never leave
- * the machine.
+ * Addresses outside of 127/8, given to the loopback interface until `release`.
  *
- * Where there is none, one is added to the loopback interface, for which one has to be root.
+ * @returns `null` where that is not allowed: one has to be root
  */
-export function hostAddress(): { address: string; release: () => void } {
-  for (const list of Object.values(networkInterfaces())) {
-    for (const each of list ?? []) {
-      if (each.family === 'IPv4' && !each.internal) return { address: each.address, release: () => {} }
-    }
+export function spareAddresses(count: number): { addresses: string[]; release: () => void } | null {
+  const addresses: string[] = []
+  const release = () => {
+    for (const address of addresses.splice(0)) spawnSync('ip', ['addr', 'del', `${address}/32`, 'dev', 'lo'])
   }
-  const run = spawnSync('ip', ['addr', 'add', `${SPARE}/32`, 'dev', 'lo'], { encoding: 'utf8' })
-  if (run.status !== 0) throw new Error(`no address outside of 127/8, and none can be added: ${run.stderr}`)
-  return { address: SPARE, release: () => void spawnSync('ip', ['addr', 'del', `${SPARE}/32`, 'dev', 'lo']) }
+  for (let i = 1; i <= count; i++) {
+    const { status } = spawnSync('ip', ['addr', 'add', `${SPARE}${i}/32`, 'dev', 'lo'])
+    if (status !== 0) {
+      release()
+      return null
+    }
+    addresses.push(`${SPARE}${i}`)
+  }
+  return { addresses, release }
 }

@@ -1,0 +1,92 @@
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { Aria2 } from './lib/aria2.ts'
+import { canTest } from './lib/child.ts'
+import { MIB, Workspace } from './lib/files.ts'
+import { LtPeer } from './lib/lt-peer.ts'
+import { Ours } from './lib/ours.ts'
+import { announced, expectArrived, makeContent, torrentFile, trackerFor, withTracker } from './lib/scenario.ts'
+import { Transmission } from './lib/transmission.ts'
+
+const space = new Workspace()
+const peers: { stop(): Promise<void> }[] = []
+
+afterEach(async () => {
+  for (const peer of peers.splice(0)) await peer.stop()
+})
+afterAll(() => space.remove())
+
+describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a swarm', () => {
+  test('of one slow seed and leeches of every kind ends with everybody whole', async () => {
+    const content = await makeContent(space, 'swarm', [
+      ['a', 7 * MIB + 1],
+      ['b/c', 5 * MIB],
+    ])
+    const tracker = await trackerFor([content])
+    const torrent = torrentFile(space, content, tracker.httpUrl)
+    const seed = await LtPeer.start({ torrent, save: content.parent, listen: '127.0.0.2:0', upload_limit: 3 * MIB })
+    peers.push(seed)
+    await announced(tracker, content.infoHash, 'seed', [seed.child])
+
+    const saves = ['transmission', 'aria2', 'libtorrent', 'ours', 'ours'].map(name => space.dir(name))
+    const transmission = await Transmission.start({ torrent, save: saves[0]!, address: '127.0.0.6' })
+    peers.push(transmission)
+    await announced(tracker, content.infoHash, 'leech', [transmission.child])
+    const aria2 = await Aria2.start({ torrent, save: saves[1]! })
+    peers.push(aria2)
+    const libtorrent = await LtPeer.start({ torrent, save: saves[2]!, listen: '127.0.0.5:0' })
+    peers.push(libtorrent)
+    const ours: Ours[] = []
+    for (const [i, url] of [tracker.httpUrl, tracker.udpUrl].entries()) {
+      const listen = `127.0.0.${3 + i}:0`
+      const leech = await Ours.start({ torrent: withTracker(content, url), save: saves[3 + i]!, listen })
+      ours.push(leech)
+      peers.push(leech)
+    }
+    await Promise.all([
+      transmission.finished(),
+      aria2.finished(),
+      libtorrent.event('finished'),
+      ...ours.map(leech => leech.finished()),
+    ])
+    for (const save of saves) expectArrived(content, save)
+    expect(ours.reduce((sum, leech) => sum + leech.handle.status().totalPayloadUpload, 0)).toBeGreaterThan(0)
+    for (const leech of ours) expect(leech.handle.status().totalFailedBytes).toBe(0)
+    await tracker.stop()
+  })
+
+  test('of one seed of ours and leeches of every kind ends with everybody whole', async () => {
+    const content = await makeContent(space, 'from-us', [['', 12 * MIB + 3]])
+    const tracker = await trackerFor([content])
+    const torrent = torrentFile(space, content, tracker.udpUrl)
+    const saves = ['transmission', 'aria2', 'libtorrent', 'libtorrent', 'ours'].map(name => space.dir(name))
+    const transmission = await Transmission.start({ torrent, save: saves[0]!, address: '127.0.0.6' })
+    peers.push(transmission)
+    await announced(tracker, content.infoHash, 'leech', [transmission.child])
+    const seed = await Ours.start({ torrent: withTracker(content, tracker.udpUrl), save: content.parent })
+    peers.push(seed)
+    seed.handle.setUploadLimit(4 * MIB)
+    await announced(tracker, content.infoHash, 'seed')
+    const aria2 = await Aria2.start({ torrent, save: saves[1]! })
+    peers.push(aria2)
+    const theirs: LtPeer[] = []
+    for (const i of [2, 3]) {
+      const leech = await LtPeer.start({ torrent, save: saves[i]!, listen: `127.0.0.${6 + i}:0` })
+      theirs.push(leech)
+      peers.push(leech)
+    }
+    const ours = await Ours.start({
+      torrent: withTracker(content, tracker.httpUrl),
+      save: saves[4]!,
+      listen: '127.0.0.3:0',
+    })
+    peers.push(ours)
+    await Promise.all([
+      transmission.finished(),
+      aria2.finished(),
+      ours.finished(),
+      ...theirs.map(leech => leech.event('finished')),
+    ])
+    for (const save of saves) expectArrived(content, save)
+    await tracker.stop()
+  })
+})
