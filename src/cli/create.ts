@@ -13,7 +13,7 @@ import {
   setPieceHashes,
 } from '../index.ts'
 import { describeHashes, magnetOf } from './describe-torrent.ts'
-import { formatBytes, formatDuration, formatRate } from './format.ts'
+import { formatBytes, formatElapsed, formatRate } from './format.ts'
 import { type CommandContext, CommandError, UsageError } from './io.ts'
 import { createDisplay, type Display, type ProgressView } from './ui.ts'
 
@@ -129,7 +129,7 @@ async function hash(torrent: CreateTorrent, parent: string, display: Display, si
   const seconds = (performance.now() - startedAt) / 1000
   if (seconds > 1) {
     display.update([view()])
-    display.note('hashed', `hashed ${formatBytes(total)} in ${formatDuration(seconds)}, ${formatRate(total / seconds)}`)
+    display.note('hashed', `hashed ${formatBytes(total)} in ${formatElapsed(seconds)}, ${formatRate(total / seconds)}`)
   }
 }
 

@@ -30,6 +30,11 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`
 }
 
+/** How long something took: `0.4 s`, and from a minute on as {@link formatDuration}. */
+export function formatElapsed(seconds: number): string {
+  return seconds < 60 ? `${seconds.toFixed(1)} s` : formatDuration(seconds)
+}
+
 /** `0.4567` is `45.6 %`. Rounded down, so that it is 100 only when all is there. */
 export function formatPercent(fraction: number): string {
   return `${(Math.floor(Math.min(1, Math.max(0, fraction)) * 1000) / 10).toFixed(1)} %`

@@ -9,7 +9,7 @@ import {
   TorrentHandle,
   TorrentStatus,
 } from '../index.ts'
-import { formatBytes, formatDuration, formatPercent, formatRate } from './format.ts'
+import { formatBytes, formatElapsed, formatPercent, formatRate } from './format.ts'
 import type { CommandContext } from './io.ts'
 import { removeResume, saveResume } from './resume-files.ts'
 import { hashName } from './torrent-source.ts'
@@ -199,7 +199,7 @@ class TransferRun {
     const received = status.totalWantedDone - (entry.startBytes ?? 0)
     const average = received / Math.max(seconds, 0.001)
     const how =
-      received > 0 ? `${formatBytes(received)} in ${formatDuration(seconds)}, ${formatRate(average)}` : 'it was there'
+      received > 0 ? `${formatBytes(received)} in ${formatElapsed(seconds)}, ${formatRate(average)}` : 'it was there'
     this.#display.note('complete', `${name} is complete: ${how}`, {
       name,
       infoHash,
