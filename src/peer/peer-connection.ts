@@ -279,7 +279,8 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   hasRequest(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.hasSent(piece, block) || this.hasQueued(piece, block)
+    // what is asked for is not picked again, but for requests that timed out or were cancelled
+    return this.download.hasDoubtful && (this.hasSent(piece, block) || this.hasQueued(piece, block))
   }
 
   hasSent(piece: PieceIndex, block: BlockIndex): boolean {
@@ -584,8 +585,8 @@ export class PeerConnection implements BtLinkOwner {
     if (this.isSeed) {
       if (this.stats.totalPayloadDownload() > 0) host.seenComplete(0)
       host.peerBecameSeed(this, true)
-      if (this.disconnectIfRedundant()) return
     }
+    // interest first: a peer that has just become a seed may have become the one we need
     if (!this.amInterested && !host.uploadOnly && host.wantsPiece(piece)) this.becomeInterested()
     this.disconnectIfRedundant()
   }

@@ -54,13 +54,20 @@ export interface UploadPort {
   readonly closed: boolean
 }
 
+interface Read {
+  readonly request: BlockRequest
+  /** `null` until it was read. */
+  result: ReadResult | null
+}
+
 export class UploadQueue {
   readonly #port: UploadPort
   readonly #settings: UploadSettings
   readonly #counters: Counters
   readonly #requests = new RingQueue<BlockRequest>()
+  /** Blocks being read, in the order asked for. They are sent in that order, whichever is read first. */
+  readonly #reads = new RingQueue<Read>()
   #readingBytes = 0
-  /** Payload bytes sent since the last look of `uploadedThisSecond`, for a quick ramp. */
   #filling = false
 
   constructor(port: UploadPort, settings: UploadSettings, counters: Counters) {
@@ -155,17 +162,31 @@ export class UploadQueue {
   }
 
   #read(request: BlockRequest): void {
+    const read: Read = { request, result: null }
     this.#readingBytes += request.length
+    this.#reads.push(read)
     this.#port.read(request, result => {
+      read.result = result
+      this.#sendRead()
+    })
+  }
+
+  /** Sends what is read, up to the first block that is not: peers look for answers in the order they asked. */
+  #sendRead(): void {
+    let read = this.#reads.peek()
+    while (read !== undefined && read.result !== null) {
+      this.#reads.shift()
+      const { request, result } = read
       this.#readingBytes -= request.length
       if (this.#port.closed) result.release()
       else if (result.error !== null) {
         result.release()
         this.#port.readFailed(request, result.error)
         if (!this.#port.closed) this.#port.sendReject(request)
-      } else this.#port.sendBlock(request, result.views, result.release)
-      if (!this.#port.closed) this.fill()
-    })
+      } else this.#port.sendBlock(request, result.views, () => result.release())
+      read = this.#reads.peek()
+    }
+    if (!this.#port.closed) this.fill()
   }
 
   /**

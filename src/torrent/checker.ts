@@ -15,7 +15,7 @@ import { applyPiecePriorities } from './priorities.ts'
 import type { Torrent } from './torrent.ts'
 
 /** Bytes per hash job: enough to keep a worker busy, little enough to stop soon. */
-const JOB_BYTES = 8 << 20
+const JOB_BYTES = 16 << 20
 const ENOENT = 2
 
 export class Checker {
@@ -188,7 +188,7 @@ export class Checker {
     const { disk, settings } = torrent.env
     const perJob = Math.max(1, Math.floor(JOB_BYTES / geometry.pieceLength))
     const budget = Math.max(settings.checkingMemUsage * BLOCK_SIZE, JOB_BYTES * 2)
-    const atOnce = Math.max(4, Math.ceil(budget / (perJob * geometry.pieceLength)))
+    const atOnce = Math.max(6, Math.ceil(budget / (perJob * geometry.pieceLength)))
     const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
     while (this.#running && this.#jobs < atOnce && this.#next < geometry.numPieces) {
       const first = this.#next
