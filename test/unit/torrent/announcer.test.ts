@@ -395,6 +395,31 @@ describe('an answer', () => {
     ])
   })
 
+  test('in compact form brings clients at our own address, but not ourselves', () => {
+    const torrent = new FakeTorrent()
+    torrent.answers.set(A, {
+      externalIp: '80.0.0.1',
+      peers4: [
+        ['50.0.0.1', 6881],
+        ['50.0.0.1', 6882],
+        ['80.0.0.1', 6881],
+        ['80.0.0.1', 6882],
+        ['1.1.1.1', 6881],
+      ],
+    })
+    torrent.start()
+    expect(torrent.found).toMatchObject([
+      {
+        endpoints: [
+          ['50.0.0.1', 6882],
+          ['80.0.0.1', 6882],
+          ['1.1.1.1', 6881],
+        ],
+      },
+    ])
+    expect(torrent.takeAlerts().at(-1)).toBe(`reply 50.0.0.1:6881 ${A} v1 5 false`)
+  })
+
   test('with more host names than can be meant well is cut', () => {
     const torrent = new FakeTorrent()
     const peers = Array.from({ length: 5000 }, (_, i) => ({ hostname: `h${i}`, port: 1, peerId: new Uint8Array(20) }))
