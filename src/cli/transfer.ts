@@ -2,6 +2,7 @@
 
 import {
   AlertCategory,
+  LibtorrentErrors,
   Session,
   type SettingsPack,
   SocketType,
@@ -179,7 +180,11 @@ class TransferRun {
     const checking = STATES[status.state] === 'checking'
     if (checking) return
     entry.startBytes ??= status.totalWantedDone
-    if (entry.outcome === 'complete') return
+    if (entry.outcome === 'complete') {
+      // `stopWhenReady` has done its work, be it a moment after the check
+      if (this.#mode === 'seed' && (status.flags & TorrentFlags.paused) !== 0) entry.handle.resume()
+      return
+    }
     if (status.isFinished) this.#complete(entry, status)
     else if (this.#mode === 'seed') {
       const missing = formatBytes(status.totalWanted - status.totalWantedDone)
@@ -192,7 +197,7 @@ class TransferRun {
     const { name, infoHash } = entry
     if (this.#mode === 'seed') {
       this.#display.note('seeding', `seeding ${name}, Ctrl-C ends it`, { name, infoHash })
-      if ((status.flags & TorrentFlags.paused) !== 0) entry.handle.resume()
+      entry.handle.resume()
       return
     }
     const seconds = (performance.now() - entry.startedAt) / 1000
@@ -227,7 +232,11 @@ class TransferRun {
       if (entry !== undefined && entry.outcome !== 'failed') this.#fail(entry, alert.message())
       this.#wakeUp()
     })
-    session.on('tracker_error', alert => this.#complain(alert.trackerUrl(), alert.message()))
+    session.on('tracker_error', alert => {
+      // a tracker that has no IPv6 address is no trouble to who also has IPv4
+      if (alert.error.value() === LibtorrentErrors.announceSkipped) return
+      this.#complain(alert.trackerUrl(), alert.message())
+    })
     session.on('tracker_warning', alert => this.#complain(alert.trackerUrl(), alert.message()))
     session.on('fastresume_rejected', alert => this.#display.note('warning', `${alert.message()}; checking the files`))
     session.on('listen_failed', alert => this.#display.note('warning', alert.message()))
