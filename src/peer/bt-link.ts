@@ -140,6 +140,8 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#turn.enter()
     try {
       this.#owner.linkDrained()
+      // what the quota had no room for, when nothing is added that would be sent with it
+      if (this.#buffer.bytes > 0) this.#wantFlush()
     } catch (error) {
       this.#owner.linkCrashed(error)
     } finally {

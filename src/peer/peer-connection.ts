@@ -40,6 +40,8 @@ const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.uploa
 /** An extended handshake or message of ours is never longer than this. */
 const MAX_EXTENDED_LENGTH = 65536
 const MAX_FAST_ENTRIES = 64
+/** Free slots with which a peer that waited for memory may read on. */
+const ROOM_TO_GO_ON = 64
 
 /** Entry of the peer list that a connection belongs to; the fields it touches. */
 export interface PeerEntryLike {
@@ -897,11 +899,17 @@ export class PeerConnection implements BtLinkOwner {
 
   /** Slots are free again, or the quota allows more. */
   resumeReceiving(): void {
-    if (this.#pausedForMemory && this.session.slots.underPressure) return
+    if (this.#pausedForMemory && this.session.slots.underPressure && !this.#roomAgain()) return
     this.#pausedForMemory = false
     if (!this.#receivingPaused || !this.quota.mayReceive) return
     this.#receivingPaused = false
     this.link.stream.resume()
+  }
+
+  /** Not much room, but enough to go on with: what holds the rest are blocks that others are receiving. */
+  #roomAgain(): boolean {
+    const { slots } = this.session
+    return slots.budget - slots.inUse > ROOM_TO_GO_ON
   }
 
   /** No slot for a block: reads nothing more until there are some. */

@@ -391,6 +391,18 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.#turnover(now)
     }
     this.#connectMore()
+    this.#resumeStarved()
+  }
+
+  /** Connections that wait for memory: sees to it that some is freed, and that they notice. */
+  #resumeStarved(): void {
+    let starved = false
+    for (const peer of this.connections) {
+      if (!peer.pausedForMemory) continue
+      if (!starved) this.registry.memoryShort()
+      starved = true
+      peer.resumeReceiving()
+    }
   }
 
   #lastTurnover = 0

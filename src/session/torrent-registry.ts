@@ -182,6 +182,10 @@ export class TorrentRegistry implements RegistryPort {
     return out
   }
 
+  memoryShort(): void {
+    for (const torrent of this.ticking) torrent.content?.relieveMemory()
+  }
+
   triggerAutoManage(): void {
     this.#host.triggerAutoManage()
   }

@@ -240,6 +240,12 @@ export class Content {
     return this.#transfers?.spill(olderThan, atMost) ?? 0
   }
 
+  /** Memory is short: lets go of what is reserved, and writes what is half done. */
+  relieveMemory(): void {
+    this.#transfers?.releaseRuns()
+    this.#transfers?.spill(Number.POSITIVE_INFINITY)
+  }
+
   /** Something is on its way to the disk. */
   get writing(): boolean {
     return this.#committing > 0 || this.#transfers?.spilling === true

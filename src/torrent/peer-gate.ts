@@ -249,7 +249,7 @@ export class PeerGate implements PeerHost {
     if (slot < 0) {
       // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
       peer.pauseForMemory()
-      content!.spill(Number.POSITIVE_INFINITY, SPILL_BLOCKS)
+      env.registry.memoryShort()
     } else if (env.disk.slots.underPressure && content!.openTransfers !== null) {
       content!.spill(env.turn.now, SPILL_BLOCKS)
     }

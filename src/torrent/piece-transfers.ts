@@ -202,6 +202,16 @@ export class PieceTransfers {
     return count
   }
 
+  /** Gives up slots that are reserved for blocks to come: their pieces take single slots from now on. */
+  releaseRuns(): void {
+    for (const t of this.#transfers.values()) {
+      if (t.runFree === null || t.committing) continue
+      for (let b = 0; b < t.runFree.length; b++) if (t.runFree[b] === 1) this.#pool.release(t.run + b)
+      t.run = -1
+      t.runFree = null
+    }
+  }
+
   /** Blocks that are on disk, per incomplete piece that has some: for resume data. */
   *unfinished(): Generator<{ piece: PieceIndex; onDisk: (block: BlockIndex) => boolean; blocks: number }> {
     for (const [piece, t] of this.#transfers) {

@@ -45,6 +45,8 @@ export interface RegistryPort {
   announceAt(torrent: Torrent, when: number): void
   /** Something that `status()` shows has changed. */
   stateUpdated(torrent: Torrent): void
+  /** Memory for blocks is used up: torrents are to let go of what they can. */
+  memoryShort(): void
   /** The queue is to be looked at again. */
   triggerAutoManage(): void
   queuePosition(torrent: Torrent): number
