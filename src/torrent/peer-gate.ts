@@ -250,7 +250,8 @@ export class PeerGate implements PeerHost {
       // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
       peer.pauseForMemory()
       env.registry.memoryShort()
-    } else if (env.disk.slots.underPressure && content!.openTransfers !== null) {
+    } else if (env.disk.slots.underPressure && !content!.writing) {
+      // with a commit under way memory is about to be free: what is spilled has to be read again
       content!.spill(env.turn.now, SPILL_BLOCKS)
     }
     return slot
