@@ -46,11 +46,14 @@ export class Turn {
   }
 
   leave(): void {
-    if (this.#depth === 1) {
-      this.#runEffects()
-      this.#onEnd()
+    try {
+      if (this.#depth === 1) {
+        this.#runEffects()
+        this.#onEnd()
+      }
+    } finally {
+      this.#depth--
     }
-    this.#depth--
   }
 
   /** Runs `fn` inside a turn; what it throws goes to the crash handler. */

@@ -159,7 +159,10 @@ export class DownloadQueue {
         this.#doubtful++
         host.alert(peer, { kind: 'unwantedBlock', piece, block })
       }
-      if (this.sent.length === 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS)
+      if (this.sent.length === 0) {
+        this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS)
+        this.requestedAt = this.#session.turn.now
+      }
       this.sent.insert(0, pending)
       this.outstandingBytes += length
       at = 0
@@ -308,18 +311,6 @@ export class DownloadQueue {
     this.queued.clear()
     this.#doubtful = 0
     this.outstandingBytes = 0
-  }
-
-  /** Forgets requests without telling anybody: the pieces they are of are gone (recheck). */
-  forget(): void {
-    if (this.sent.length > 0) this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
-    this.sent.clear()
-    this.queued.clear()
-    this.#doubtful = 0
-    this.outstandingBytes = 0
-    this.#receiving = null
-    this.#slot = -1
-    this.#received = 0
   }
 
   #removeSent(pending: PendingBlock): void {

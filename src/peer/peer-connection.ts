@@ -40,6 +40,8 @@ const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.uploa
 /** An extended handshake or message of ours is never longer than this. */
 const MAX_EXTENDED_LENGTH = 65536
 const MAX_FAST_ENTRIES = 64
+/** Rejects and the like that may wait to be sent. */
+const SHORT_ANSWERS_BYTES = 256 * 1024
 /** Free slots with which a peer that waited for memory may read on. */
 const ROOM_TO_GO_ON = 64
 
@@ -154,6 +156,7 @@ export class PeerConnection implements BtLinkOwner {
   #interestQueued = false
   #receivingPaused = false
   #pausedForMemory = false
+  #pausedForSending = false
 
   constructor(init: PeerInit) {
     const { session } = init
@@ -392,7 +395,7 @@ export class PeerConnection implements BtLinkOwner {
     this.upload.clear()
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
-    else this.session.closedUnattached(this, error, operation)
+    else this.session.closedUnattached(this, error, operation, severity)
   }
 
   #dropGauges(): void {
@@ -562,6 +565,7 @@ export class PeerConnection implements BtLinkOwner {
     const host = this.host!
     this.session.counters.inc(C.SES_NUM_INCOMING_HAVE)
     this.#assumeHaveNone()
+    if (this.disconnecting) return
     const geometry = host.geometry
     if (geometry === null || !this.counted) {
       if (geometry === null ? piece > this.session.settings.maxPieceCount : piece >= geometry.numPieces) {
@@ -675,12 +679,16 @@ export class PeerConnection implements BtLinkOwner {
   #onDontHave(piece: number): void {
     const host = this.host!
     const geometry = host.geometry
-    if (geometry === null || piece >= geometry.numPieces || !this.counted || !this.have.getBit(piece)) return
+    if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) return
     const wasSeed = this.isSeed
+    if (this.have.size() === 0) {
+      this.have.resize(geometry.numPieces, true)
+      this.numHave = geometry.numPieces
+    }
     this.have.clearBit(piece)
     this.numHave--
     this.haveAll = false
-    host.peerLost(this, piece)
+    if (this.counted) host.peerLost(this, piece)
     if (wasSeed) host.peerBecameSeed(this, false)
   }
 
@@ -836,6 +844,7 @@ export class PeerConnection implements BtLinkOwner {
       return false
     }
     this.#assumeHaveNone()
+    if (this.disconnecting) return false
     return this.download.begin(piece, begin / BLOCK_SIZE, length)
   }
 
@@ -901,7 +910,7 @@ export class PeerConnection implements BtLinkOwner {
   resumeReceiving(): void {
     if (this.#pausedForMemory && this.session.slots.underPressure && !this.#roomAgain()) return
     this.#pausedForMemory = false
-    if (!this.#receivingPaused || !this.quota.mayReceive) return
+    if (!this.#receivingPaused || this.#pausedForSending || !this.quota.mayReceive) return
     this.#receivingPaused = false
     this.link.stream.resume()
   }
@@ -920,6 +929,11 @@ export class PeerConnection implements BtLinkOwner {
 
   get pausedForMemory(): boolean {
     return this.#pausedForMemory
+  }
+
+  /** The peer does not take what it is sent: what it says is not read either, since answers would pile up. */
+  get pausedForSending(): boolean {
+    return this.#pausedForSending
   }
 
   pauseReceiving(): void {
@@ -1190,6 +1204,9 @@ export class PeerConnection implements BtLinkOwner {
     this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
     this.host?.receivedBytes(payload, protocol)
     this.quota.received(this, payload + protocol)
+    if (this.disconnecting || this.link.unsentBytes <= this.#sendLimit) return
+    this.#pausedForSending = true
+    this.pauseReceiving()
   }
 
   linkSent(payload: number, protocol: number): void {
@@ -1204,6 +1221,17 @@ export class PeerConnection implements BtLinkOwner {
 
   linkDrained(): void {
     this.upload.fill()
+    if (!this.#pausedForSending) return
+    // that bytes get through is a sign of life of a peer that is not listened to
+    this.lastReceive = this.session.turn.now
+    if (this.link.unsentBytes > this.#sendLimit >> 1) return
+    this.#pausedForSending = false
+    this.resumeReceiving()
+  }
+
+  /** Unsent bytes beyond which a peer is not read from: what blocks may fill, and room for short answers. */
+  get #sendLimit(): number {
+    return this.session.settings.sendBufferWatermark + SHORT_ANSWERS_BYTES
   }
 
   sendQuota(): number {

@@ -144,7 +144,7 @@ export interface PeerSession {
   /** Finds the torrent an incoming connection is for. @returns the torrent, or why there is none */
   attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode
   /** Of an incoming connection that has no torrent yet. */
-  closedUnattached(peer: PeerConnection, error: ErrorCode, operation: Operation): void
+  closedUnattached(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void
   /** Port to tell peers, of the listen socket that fits the local address; 0 for none. */
   listenPort(localAddress: string): number
   voteExternalAddress(local: Endpoint, address: string, voter: string): void

@@ -69,6 +69,8 @@ export class UploadQueue {
   readonly #reads = new RingQueue<Read>()
   #readingBytes = 0
   #filling = false
+  /** The peer counts among those with requests. */
+  #counted = false
 
   constructor(port: UploadPort, settings: UploadSettings, counters: Counters) {
     this.#port = port
@@ -109,7 +111,8 @@ export class UploadQueue {
       this.#port.sendReject(request)
       return
     }
-    if (this.#requests.length === 0) this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS)
+    if (!this.#counted) this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS)
+    this.#counted = true
     this.#requests.push(request)
     this.fill()
   }
@@ -136,8 +139,8 @@ export class UploadQueue {
   }
 
   clear(): void {
-    if (this.#requests.length > 0) this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS, -1)
     this.#requests.clear()
+    this.#emptied()
   }
 
   /** Reads blocks for the oldest requests, as many as keep the send buffer filled. */
@@ -158,7 +161,7 @@ export class UploadQueue {
       if (this.#port.closed) break
     }
     this.#filling = false
-    if (this.#requests.length === 0) this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS, -1)
+    this.#emptied()
   }
 
   #read(request: BlockRequest): void {
@@ -219,6 +222,8 @@ export class UploadQueue {
   }
 
   #emptied(): void {
-    if (this.#requests.length === 0) this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS, -1)
+    if (!this.#counted || this.#requests.length > 0) return
+    this.#counted = false
+    this.#counters.inc(PEER_NUM_PEERS_UP_REQUESTS, -1)
   }
 }

@@ -16,7 +16,7 @@ import {
 } from '../alert/peer-alerts.ts'
 import { PerformanceAlert } from '../alert/torrent-alerts.ts'
 import type { Bitfield } from '../core/bitfield.ts'
-import type { BlockIndex, PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE, type BlockIndex, type PieceIndex } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
 import { PerformanceWarning } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
@@ -292,7 +292,8 @@ export class PeerGate implements PeerHost {
     const torrent = this.#torrent
     const { content } = torrent
     const { piece, begin, length } = request
-    if (content === null || !torrent.ready || length <= 0 || !content.geometry.isValidRequest(piece, begin, length)) {
+    const admissible = length <= BLOCK_SIZE && content?.geometry.isValidRequest(piece, begin, length) === true
+    if (content === null || !torrent.ready || !admissible) {
       return RequestVerdict.invalid
     }
     if (torrent.seedMode !== null) return torrent.seedMode.judge(piece)

@@ -137,11 +137,8 @@ export class PieceTransfers {
     const t = this.#transfers.get(piece)!
     const sources: BlockSource[] = new Array(t.states.length)
     for (let b = 0; b < sources.length; b++) {
-      if (t.states[b] === FILLED) sources[b] = t.slots[b]!
-      else {
-        sources[b] = 'disk'
-        if (t.runFree !== null && t.runFree[b] === 1) this.#pool.release(t.run + b)
-      }
+      sources[b] = t.states[b] === FILLED ? t.slots[b]! : 'disk'
+      this.#releaseReserved(t, b)
     }
     this.#filledBlocks -= t.filled
     t.filled = 0
@@ -164,15 +161,6 @@ export class PieceTransfers {
       t.states[b] = ON_DISK
       t.onDisk++
     }
-  }
-
-  /** Forgets a piece that is not being committed, freeing its slots. */
-  drop(piece: PieceIndex): void {
-    const t = this.#transfers.get(piece)
-    if (t === undefined || t.committing) return
-    this.#releaseSlots(t)
-    this.#filledBlocks -= t.filled
-    this.#transfers.delete(piece)
   }
 
   /** Forgets everything; jobs under way keep their slots. */
@@ -285,8 +273,13 @@ export class PieceTransfers {
   #releaseSlots(t: Transfer): void {
     for (let b = 0; b < t.slots.length; b++) {
       if (t.states[b] === FILLED) this.#pool.release(t.slots[b]!)
-      else if (t.runFree !== null && t.runFree[b] === 1) this.#pool.release(t.run + b)
+      this.#releaseReserved(t, b)
     }
+  }
+
+  /** The slot of the run that is kept for a block: also a block that was filled in another slot can have one. */
+  #releaseReserved(t: Transfer, block: BlockIndex): void {
+    if (t.runFree !== null && t.runFree[block] === 1) this.#pool.release(t.run + block)
   }
 
   #close(piece: PieceIndex, t: Transfer): void {
