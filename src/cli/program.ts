@@ -1,7 +1,7 @@
 /** The command line: its commands, their options, and the exit code of each way they can end. */
 
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { packageVersion } from '../core/version.ts'
 import { collectAssignment, collectPeer, collectUrl, parseListen, parseSize } from './arguments.ts'
 import type { CreateOptions } from './create.ts'
 import { type CliIo, type CommandContext, CommandError, printJson, UsageError } from './io.ts'
@@ -63,7 +63,7 @@ interface Json {
 function buildProgram(io: CliIo, perform: Perform): Command {
   const program = new Command('libtorrent-ts')
     .description('BitTorrent on the command line')
-    .version(packageVersion)
+    .version(packageVersion())
     .exitOverride()
     .showHelpAfterError('(--help shows what there is)')
     .configureOutput({
@@ -194,3 +194,7 @@ function demoCommand(program: Command, perform: Perform): void {
 }
 
 /** From the manifest, which lies two directories up from the sources as from what is built of them. */
+function packageVersion(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
