@@ -92,7 +92,10 @@ export interface CommitResult {
   /** Which of the given hashes agreed; `null` for those not given. Nothing is written unless all given ones did. */
   readonly v1Passed: boolean | null
   readonly v2Passed: boolean | null
-  /** SHA-256 of each block, 32 bytes a block, when asked for by `wantBlockHashes`. */
+  /**
+   * SHA-256 of each block, 32 bytes a block: when asked for by `wantBlockHashes`, and always when a given hash
+   * disagreed, so that the bad block's sender can be found.
+   */
   readonly blockHashes: Uint8Array | null
 }
 

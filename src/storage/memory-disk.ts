@@ -274,7 +274,7 @@ class MemoryDisk implements DiskIo {
       if (source !== 'disk') copyBlock(bytes, block, this.#jobs.slab.view(source))
     })
     clearPads(state, piece, bytes)
-    const hashed = hashPiece(state, piece, bytes, hashes.v1 !== null, hashes.v2 !== null || wantBlockHashes)
+    const hashed = hashPiece(state, piece, bytes, hashes.v1 !== null, true)
     this.#blocksHashed += sources.length
     const v1Passed = hashes.v1 === null ? null : bytesEqual(hashed.v1!, hashes.v1)
     const v2Passed = hashes.v2 === null ? null : bytesEqual(hashed.v2!, hashes.v2)
@@ -282,7 +282,8 @@ class MemoryDisk implements DiskIo {
       state.pieces.set(piece, bytes)
       this.#blocksWritten += sources.length
     }
-    return { error: null, v1Passed, v2Passed, blockHashes: wantBlockHashes ? hashed.blocks : null }
+    const failed = v1Passed === false || v2Passed === false
+    return { error: null, v1Passed, v2Passed, blockHashes: wantBlockHashes || failed ? hashed.blocks : null }
   }
 
   #store(state: MemoryStorage, piece: PieceIndex, block: BlockIndex, slot: Slot): void {

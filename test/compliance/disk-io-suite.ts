@@ -164,6 +164,8 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       expect(result.v1Passed).toBe(false)
       expect(disk.slots.inUse).toBe(0)
       expectBytes(await read(storage, 2, 0, good.length), good)
+      // nobody asked for these: they tell who sent the bad block
+      expectBytes(result.blockHashes!, blockHashes(bad))
     })
 
     test('a v2 root is compared, and block hashes are answered when asked for', async () => {

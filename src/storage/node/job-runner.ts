@@ -103,7 +103,13 @@ export class JobRunner {
     const runs = this.#runsOf(job)
     if (job.v1 !== null || job.v2 !== null || job.wantBlockHashes) {
       this.#verify(job, runs, answer)
-      if (answer.v1State === 2 || answer.v2State === 2) return
+      if (answer.v1State === 2 || answer.v2State === 2) {
+        // whoever has to find out which block is bad needs these; they are not worth having otherwise
+        if (answer.blockHashes === null) {
+          this.#verify({ ...job, v1: null, v2: null, wantBlockHashes: true }, runs, answer)
+        }
+        return
+      }
     }
     const started = performance.now()
     try {
