@@ -195,7 +195,20 @@ class BarDisplay implements Display {
   note(_event: string, text: string): void {
     if (this.#rows.length === 0) printLines(this.#ctx, text)
     // it goes over a row that was drawn before, of which nothing must stay
-    else for (const line of text.split('\n')) this.#bars.log(`${printable(line)}\u001b[K\n`)
+    else for (const line of this.#wrap(text)) this.#bars.log(`${line}\u001b[K\n`)
+  }
+
+  /** The terminal does not wrap lines while bars are drawn. */
+  #wrap(text: string): string[] {
+    const width = (this.#ctx.stdout.columns ?? 80) - 1
+    return text.split('\n').flatMap(line => {
+      const characters = Array.from(printable(line))
+      const rows: string[] = []
+      for (let at = 0; at === 0 || at < characters.length; at += width) {
+        rows.push(characters.slice(at, at + width).join(''))
+      }
+      return rows
+    })
   }
 
   finish(): void {
