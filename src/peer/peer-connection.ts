@@ -1007,6 +1007,7 @@ export class PeerConnection implements BtLinkOwner {
       judge: (request: BlockRequest) => peer.host!.judgeRequest(peer, request),
       requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
       sendReject: (request: BlockRequest) => peer.#sendReject(request),
+      readCached: (request: BlockRequest) => peer.host!.readCached(request),
       read: (request: BlockRequest, done: Parameters<PeerHost['readBlock']>[2]) =>
         peer.host!.readBlock(peer, request, done),
       sendBlock: (request: BlockRequest, views: readonly Uint8Array[], release: () => void) => {

@@ -99,6 +99,8 @@ export interface PeerHost {
 
   /** Judges a request: 0 serve, 1 invalid, 2 wait. @see RequestVerdict */
   judgeRequest(peer: PeerConnection, request: BlockRequest): 0 | 1 | 2
+  /** The bytes asked for, if they are in memory. */
+  readCached(request: BlockRequest): ReadResult | null
   readBlock(peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void
   readFailed(peer: PeerConnection, request: BlockRequest, error: DiskError): void
   /** Pieces worth suggesting to a peer that lacks them; newest last. */

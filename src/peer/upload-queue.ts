@@ -44,6 +44,8 @@ export interface UploadPort {
   /** A peer sent a request that cannot be served; counted, an alert, maybe the end of the connection. */
   requestRejected(request: BlockRequest): void
   sendReject(request: BlockRequest): void
+  /** The block if it is in memory already. */
+  readCached(request: BlockRequest): ReadResult | null
   read(request: BlockRequest, done: (result: ReadResult) => void): void
   sendBlock(request: BlockRequest, views: readonly Uint8Array[], release: () => void): void
   readFailed(request: BlockRequest, error: DiskError): void
@@ -165,6 +167,13 @@ export class UploadQueue {
   }
 
   #read(request: BlockRequest): void {
+    if (this.#reads.length === 0) {
+      const cached = this.#port.readCached(request)
+      if (cached !== null) {
+        this.#port.sendBlock(request, cached.views, cached.release)
+        return
+      }
+    }
     const read: Read = { request, result: null }
     this.#readingBytes += request.length
     this.#reads.push(read)

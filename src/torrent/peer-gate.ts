@@ -29,7 +29,7 @@ import type { PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
 import { Severity } from '../peer/peer-host.ts'
 import { type BlockRequest, RequestVerdict } from '../peer/upload-queue.ts'
 import * as C from '../stats/counter-ids.ts'
-import type { DiskError, ReadResult } from '../storage/disk-io.ts'
+import type { DiskError, ReadFlags, ReadResult } from '../storage/disk-io.ts'
 import type { Slot } from '../storage/slab.ts'
 import { closeReason } from './close-reason.ts'
 import type { PeerEntry } from './peer-entry.ts'
@@ -300,17 +300,18 @@ export class PeerGate implements PeerHost {
     return content.havePiece(piece) ? RequestVerdict.serve : RequestVerdict.invalid
   }
 
+  readCached(request: BlockRequest): ReadResult | null {
+    const { env, content } = this.#torrent
+    const { disk } = env
+    if (disk.readCached === undefined) return null
+    return disk.readCached(content!.storage!, request.piece, request.begin, request.length, SEQUENTIAL)
+  }
+
   readBlock(_peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void {
-    const torrent = this.#torrent
-    const { env, content } = torrent
-    const volatile = env.settings.diskIoReadMode === 2
-    env.disk.read(
-      content!.storage!,
-      request.piece,
-      request.begin,
-      request.length,
-      { volatile, sequential: true },
-      result => env.turn.run('read', () => done(result)),
+    const { env, content } = this.#torrent
+    const flags = env.settings.diskIoReadMode === 2 ? SEQUENTIAL_VOLATILE : SEQUENTIAL
+    env.disk.read(content!.storage!, request.piece, request.begin, request.length, flags, result =>
+      env.turn.run('read', () => done(result)),
     )
   }
 
@@ -432,6 +433,10 @@ export class PeerGate implements PeerHost {
     return geometry !== null && piece < geometry.numPieces
   }
 }
+
+/** Peers ask for a piece from its beginning to its end. */
+const SEQUENTIAL: ReadFlags = Object.freeze({ volatile: false, sequential: true })
+const SEQUENTIAL_VOLATILE: ReadFlags = Object.freeze({ volatile: true, sequential: true })
 
 /** How many blocks are written early at once when memory runs short. */
 const SPILL_BLOCKS = 256
