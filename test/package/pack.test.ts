@@ -63,6 +63,10 @@ describe('the package', () => {
   })
 
   test('the demo says which package it lacks', async () => {
+    // hides one that may be installed in a folder above
+    const hollow = join(project, 'node_modules/bittorrent-tracker')
+    mkdirSync(hollow)
+    writeFileSync(join(hollow, 'package.json'), '{"name":"bittorrent-tracker","exports":{"./server":"./none.js"}}')
     const failure = await run(NPM, ['exec', '--no', 'libtorrent-ts', '--', 'demo'], { cwd: project }).catch(e => e)
     expect(failure.code).toBe(1)
     expect(failure.stderr).toContain('npm install bittorrent-tracker')
