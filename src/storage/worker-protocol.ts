@@ -46,7 +46,7 @@ export type WireOp = (typeof WireOp)[keyof typeof WireOp]
 interface WireJobBase {
   /** Unique, 1 to 2^31 - 1. */
   id: number
-  /** Index of the claim cell that says whether the job may still start; see `ClaimCells`. */
+  /** Index of the claim cell that says whether the job may still start; see `CLAIM_CELLS`, `NO_CELL`. */
   cell: number
   readonly storage: number
 }
@@ -210,5 +210,7 @@ export interface WorkerInit {
   readonly maxFiles: number
 }
 
-/** Jobs one worker may have in flight, at most. */
+/** Jobs one worker may have in flight, at most; requests to close files do not count. */
 export const CLAIM_CELLS = 64
+/** `cell` of a job that cannot be taken back: a request to close files. */
+export const NO_CELL = -1

@@ -118,9 +118,8 @@ export class JobEngine {
     }
     if (job.closesFiles) {
       job.closesFiles = false
-      const workers = this.openFiles.workersOf(job.storage.id)
-      if (workers.length > 0) {
-        this.#closeFirst(job, workers)
+      if (this.openFiles.hasOpen(job.storage.id)) {
+        this.#closeFirst(job, this.openFiles.workersOf(job.storage.id))
         return
       }
     }
@@ -177,7 +176,11 @@ export class JobEngine {
 
   #finish(job: Job): void {
     this.#jobs.finish(job)
-    if (job.fence) this.#fenceEnded(job)
+    if (job.fence) {
+      // thousands of torrents are looked at once and never again
+      if (!this.openFiles.hasOpen(job.storage.id)) this.openFiles.forget(job.storage.id)
+      this.#fenceEnded(job)
+    }
     this.#ended.push(job)
     this.#scheduleDelivery()
   }

@@ -35,6 +35,11 @@ export class OpenFileTable {
     }
   }
 
+  /** Whether a file of the storage is open somewhere; certain while none of its jobs is running. */
+  hasOpen(storage: number): boolean {
+    return this.#files.has(storage)
+  }
+
   /** All files of the storage are closed. */
   forget(storage: number): void {
     this.#files.delete(storage)

@@ -2,7 +2,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { type ToWorker, type WireAnswer, type WireJob, WireOp, type WorkerInit } from '../worker-protocol.ts'
+import { NO_CELL, type ToWorker, type WireAnswer, type WireJob, WireOp, type WorkerInit } from '../worker-protocol.ts'
 import { JobRunner } from './job-runner.ts'
 import { WorkerFiles } from './worker-files.ts'
 
@@ -30,8 +30,9 @@ function start(port: MessagePort, init: WorkerInit): void {
     // Reads are short and come in crowds; anything else would keep finished answers waiting.
     if (job.op !== WireOp.read || performance.now() - oldest > ANSWER_DELAY_MS) flush()
     // The main thread takes jobs back from a worker that hangs: only one of both gets the cell.
-    if (Atomics.compareExchange(claims, job.cell, job.id, -job.id) !== job.id) return
-    answers.push(runner.run(job, () => Atomics.load(claims, job.cell) !== -job.id))
+    const { cell, id } = job
+    if (cell !== NO_CELL && Atomics.compareExchange(claims, cell, id, -id) !== id) return
+    answers.push(runner.run(job, () => cell !== NO_CELL && Atomics.load(claims, cell) !== -id))
     if (answers.length === 1) oldest = performance.now()
   }
 

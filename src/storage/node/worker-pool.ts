@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads'
 import {
   CLAIM_CELLS,
+  NO_CELL,
   type ToWorker,
   type WireAnswer,
   type WireClose,
@@ -232,10 +233,11 @@ export class WorkerPool<J extends PoolJob> {
   #send(thread: Thread<J>, wire: WireJob, job: J | null, closed: (() => void) | null): void {
     const id = this.#nextId
     this.#nextId = id === 0x7fffffff ? 1 : id + 1
-    const cell = thread.freeCells.pop() ?? CLAIM_CELLS - 1
     wire.id = id
+    // files are closed in any case, and there is no limit to how many storages close at once
+    const cell = job === null ? NO_CELL : thread.freeCells.pop()!
     wire.cell = cell
-    Atomics.store(thread.claims, cell, id)
+    if (cell !== NO_CELL) Atomics.store(thread.claims, cell, id)
     if (thread.inFlight.length === 0) thread.worker.ref()
     thread.inFlight.push({ id, cell, job, closed })
     thread.idleLooks = 0
@@ -295,7 +297,7 @@ export class WorkerPool<J extends PoolJob> {
     const at = thread.inFlight.findIndex(entry => entry.id === id)
     if (at < 0) return null
     const entry = thread.inFlight.splice(at, 1)[0]!
-    thread.freeCells.push(entry.cell)
+    if (entry.cell !== NO_CELL) thread.freeCells.push(entry.cell)
     if (entry.job?.bulk) thread.bulk--
     return entry
   }

@@ -1,6 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type PoolJob, type PoolWorker, WorkerPool } from '../../../src/storage/node/worker-pool.ts'
-import type { ToWorker, WireAnswer, WireJob, WorkerInit } from '../../../src/storage/worker-protocol.ts'
+import {
+  NO_CELL,
+  type ToWorker,
+  type WireAnswer,
+  type WireJob,
+  type WorkerInit,
+} from '../../../src/storage/worker-protocol.ts'
 
 interface TestJob extends PoolJob {
   readonly name: string
@@ -42,6 +48,7 @@ class FakeWorker implements PoolWorker {
   begin(): WireJob | null {
     const job = this.inbox.shift()
     if (job === undefined) return null
+    if (job.cell === NO_CELL) return job
     return Atomics.compareExchange(this.claims, job.cell, job.id, -job.id) === job.id ? job : null
   }
 
@@ -281,5 +288,25 @@ describe('ends', () => {
       closed = true
     })
     expect(closed).toBe(true)
+  })
+
+  test('any number of storages may close their files at once', () => {
+    const pool = make(1, 2)
+    const worker = pool.give(job('a'), wire())
+    let closed = 0
+    for (let storage = 0; storage < 500; storage++) pool.closeStorage(worker, storage, () => closed++)
+    pool.flush()
+    const jobs: WireJob[] = []
+    for (let n = 0; n < 501; n++) {
+      const next = workers[0]!.begin()
+      expect(next, `${n}`).not.toBeNull()
+      jobs.push(next!)
+    }
+    workers[0]!.answer(...jobs)
+    expect(closed).toBe(500)
+    // and the cells of jobs are still all there
+    for (const name of ['b', 'c', 'd', 'e']) pool.give(job(name), wire())
+    pool.flush()
+    for (let n = 0; n < 4; n++) expect(workers[0]!.begin()).not.toBeNull()
   })
 })
