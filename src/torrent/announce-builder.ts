@@ -111,16 +111,18 @@ function emptyRequest(tracker: TrackerState, key: number, port: AnnouncerPort): 
  * Peers by address, and those whose name must be looked up; not ourselves.
  *
  * Deviation: in compact answers, which name no peer ids, libtorrent finds ourselves by connecting, and then avoids the
- * address. Where several clients share it, that keeps them apart, so here our own endpoint is left out beforehand.
+ * address. Where several clients share it, that keeps them apart, so here our own endpoints are left out beforehand.
+ *
+ * @param sockets those we listen on
  */
 export function splitPeers(
   response: TrackerResponse,
   ownId: Uint8Array,
-  socket: TrackerSocket,
+  sockets: readonly TrackerSocket[],
 ): [Endpoint[], TrackerPeer[]] {
-  const { listenPort, local } = socket
+  const { externalIp } = response
   const isOther = ([address, port]: Endpoint) =>
-    port !== listenPort || (address !== local[0] && address !== response.externalIp)
+    !sockets.some(socket => port === socket.listenPort && (address === socket.local[0] || address === externalIp))
   const endpoints = response.peers4.concat(response.peers6).filter(isOther)
   const hosts: TrackerPeer[] = []
   if (response.peers.length === 0) return [endpoints, hosts]

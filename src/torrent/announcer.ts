@@ -224,7 +224,7 @@ export class Announcer implements TrackerRequester {
       this.#announce(now, TrackerEvent.stopped, false)
     } else this.#updateTimer(now)
 
-    const [endpoints, hosts] = splitPeers(response, this.#port.snapshot().peerId, socket)
+    const [endpoints, hosts] = splitPeers(response, this.#port.snapshot().peerId, this.#port.listenSockets())
     this.#port.peersFound(endpoints, hosts, version)
     const count = response.peers.length + response.peers4.length + response.peers6.length
     const local = endpoint?.local ?? NO_ENDPOINT

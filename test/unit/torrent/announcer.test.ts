@@ -397,8 +397,13 @@ describe('an answer', () => {
 
   test('in compact form brings clients at our own address, but not ourselves', () => {
     const torrent = new FakeTorrent()
+    torrent.sockets.push(socket('::2', 6883))
     torrent.answers.set(A, {
       externalIp: '80.0.0.1',
+      peers6: [
+        ['::2', 6881],
+        ['::2', 6883],
+      ],
       peers4: [
         ['50.0.0.1', 6881],
         ['50.0.0.1', 6882],
@@ -414,10 +419,12 @@ describe('an answer', () => {
           ['50.0.0.1', 6882],
           ['80.0.0.1', 6882],
           ['1.1.1.1', 6881],
+          ['::2', 6881],
         ],
       },
+      { endpoints: expect.any(Array) },
     ])
-    expect(torrent.takeAlerts().at(-1)).toBe(`reply 50.0.0.1:6881 ${A} v1 5 false`)
+    expect(torrent.takeAlerts().at(-1)).toContain(`${A} v1 7 false`)
   })
 
   test('with more host names than can be meant well is cut', () => {
