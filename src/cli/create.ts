@@ -35,7 +35,7 @@ export async function create(path: string, options: CreateOptions, ctx: CommandC
   const torrent = describe(resolve(path), options, await kindOf(path))
   const display = await createDisplay(ctx)
   try {
-    await hash(torrent, dirname(resolve(path)), display, ctx.interrupt)
+    await hash(torrent, resolve(path), display, ctx.interrupt)
     const bytes = torrent.generateBuf()
     const params = loadTorrentBuffer(bytes)
     await writeWhole(options.output, bytes)
@@ -100,7 +100,7 @@ function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTor
   throw new UsageError(`--piece-size ${pieceSize}: it must be a power of two between 16 KiB and 128 MiB`)
 }
 
-async function hash(torrent: CreateTorrent, parent: string, display: Display, signal: AbortSignal): Promise<void> {
+async function hash(torrent: CreateTorrent, path: string, display: Display, signal: AbortSignal): Promise<void> {
   const total = torrent.totalSize()
   const startedAt = performance.now()
   let done = 0
@@ -108,13 +108,13 @@ async function hash(torrent: CreateTorrent, parent: string, display: Display, si
     const elapsed = (performance.now() - startedAt) / 1000
     const rate = elapsed > 0.1 ? done / elapsed : 0
     const progress = done / total
-    return { name: 'hashing', state: 'hashing', progress, doneBytes: done, totalBytes: total, rate }
+    return { name: basename(path), state: 'hashing', progress, doneBytes: done, totalBytes: total, rate }
   }
   const timer = setInterval(() => display.update([view()]), display.intervalMs)
   try {
     await setPieceHashes(
       torrent,
-      parent,
+      dirname(path),
       piece => {
         done += torrent.pieceSize(piece)
       },

@@ -3,7 +3,7 @@
  * format. It moves with the data, and is removed when a download is complete.
  */
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
 import { hashName } from './torrent-source.ts'
@@ -43,6 +43,7 @@ export async function saveResume(savePath: string, params: AddTorrentParams): Pr
   const path = resumePath(savePath, params.infoHashes)
   const temporary = `${path}.tmp`
   try {
+    await mkdir(savePath, { recursive: true })
     await writeFile(temporary, writeResumeDataBuf(params))
     await rename(temporary, path)
   } catch (error) {

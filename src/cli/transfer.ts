@@ -282,6 +282,7 @@ class TransferRun {
         waiting.push(removeResume(this.#options.savePath, handle.infoHashes()))
         continue
       }
+      if (entry.outcome === 'failed' && this.#mode === 'seed') continue
       waiting.push(new Promise(resolve => this.#saving.set(handle, resolve)))
       handle.saveResumeData(flags)
     }

@@ -174,6 +174,7 @@ test('seeding what is not there fails, and downloads nothing', async () => {
   expect(code).toBe(1)
   expect(command.events.find(e => e.event === 'error')?.message).toContain('24 MiB of 24 MiB are not in')
   expect(existsSync(at('nothing/set/a.bin'))).toBe(false)
+  expect(existsSync(at(`nothing/.${infoHash}.resume`))).toBe(false)
 })
 
 test('a torrent given twice is one torrent', async () => {
