@@ -228,6 +228,17 @@ export interface DiskIo {
   ): void
 
   /**
+   * What is in memory of a range, at once; `null` if it must be read. A back-end without a cache has no such method.
+   */
+  readCached?(
+    storage: StorageHandle,
+    piece: PieceIndex,
+    offset: number,
+    length: number,
+    flags: ReadFlags,
+  ): ReadResult | null
+
+  /**
    * Hashes `count` pieces from `first` as they are on disk. Several jobs of 4 to 16 MiB each in flight keep
    * all workers busy. A missing or short file ends the job with what it has so far: see `HashResult`.
    */

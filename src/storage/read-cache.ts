@@ -27,6 +27,8 @@ export interface CacheLine {
   error: DiskError | null
   /** Readers that have not released it. */
   refs: number
+  /** Somebody has asked for bytes of it. */
+  touched: boolean
   /** Not in the cache any more; its memory goes with the last reader. */
   dropped: boolean
   /** Called when it is ready or has failed. */
@@ -35,12 +37,22 @@ export interface CacheLine {
   older: CacheLine | null
 }
 
+/**
+ * Memory the cache makes do with until lines have to go before they were asked for. A small one is faster for a few
+ * peers, since its bytes are still in the processor's cache when they are sent; the system's page cache is behind it.
+ */
+const MODEST_BYTES = 8 << 20
+
 /** Bounded cache of {@link CacheLine}s over a slab of its own. */
 export class ReadCache {
+  /** Lines that had to go before anybody asked for them, with all memory in use: too much is read ahead. */
+  wasted = 0
   readonly #slab: Slab
   readonly #byStorage = new Map<number, Map<number, CacheLine>>()
   #newest: CacheLine | null = null
   #oldest: CacheLine | null = null
+  /** Slots that are used without need. */
+  #modest = MODEST_BYTES / BLOCK_SIZE
 
   constructor(slab: Slab) {
     this.#slab = slab
@@ -49,6 +61,11 @@ export class ReadCache {
   /** Bytes of slots in use, dropped lines that are still read included. */
   get bytes(): number {
     return this.#slab.inUse * BLOCK_SIZE
+  }
+
+  /** Whether the line is there, without marking it as used. */
+  has(storage: number, piece: PieceIndex, index: number): boolean {
+    return this.#byStorage.get(storage)?.has(piece * LINES_PER_PIECE + index) === true
   }
 
   /** Marks the line as just used. */
@@ -75,6 +92,7 @@ export class ReadCache {
       error: null,
       // One for the caller, one for the job that fills it.
       refs: 2,
+      touched: false,
       dropped: false,
       waiting: [],
       newer: null,
@@ -140,6 +158,7 @@ export class ReadCache {
   }
 
   #slots(count: number): Slot[] | null {
+    while (this.#slab.inUse + count > this.#modest) if (!this.#evictOne()) break
     let run = this.#slab.allocateRun(count)
     // A few evictions usually make a run, since lines come and go in runs of the same length.
     for (let tries = 0; run < 0 && tries < 4 && this.#evictOne(); tries++) run = this.#slab.allocateRun(count)
@@ -151,10 +170,16 @@ export class ReadCache {
   #evictOne(): boolean {
     for (let line = this.#oldest; line !== null; line = line.newer) {
       if (line.refs > 0) continue
+      if (!line.touched) this.#tooSmall()
       this.drop(line)
       return true
     }
     return false
+  }
+
+  #tooSmall(): void {
+    if (this.#modest < this.#slab.budget) this.#modest *= 2
+    else this.wasted++
   }
 
   #free(line: CacheLine): void {

@@ -49,6 +49,10 @@ export class StorageState implements StorageHandle {
   /** Bit per file: brought to full size by this process. */
   #created: Uint8Array | null = null
   #part: PartMap | null = null
+  /** The path asked for last, of which file, below which save path. */
+  #path = ''
+  #pathFile = -1
+  #pathSavePath = ''
 
   constructor(id: number, options: StorageOptions) {
     this.id = id
@@ -132,7 +136,13 @@ export class StorageState implements StorageHandle {
 
   /** Absolute. */
   path(file: FileIndex): string {
-    return this.pathUnder(file, this.savePath)
+    // Neighbouring pieces are mostly of one file, and making a path costs more than all else in a small job.
+    if (file !== this.#pathFile || this.savePath !== this.#pathSavePath) {
+      this.#path = this.pathUnder(file, this.savePath)
+      this.#pathFile = file
+      this.#pathSavePath = this.savePath
+    }
+    return this.#path
   }
 
   pathUnder(file: FileIndex, savePath: string): string {
@@ -143,6 +153,7 @@ export class StorageState implements StorageHandle {
   rename(file: FileIndex, name: string): void {
     this.#renamed ??= new Map()
     this.#renamed.set(file, name)
+    this.#pathFile = -1
     if (this.#created !== null) this.#created[file >> 3]! &= ~(1 << (file & 7))
   }
 

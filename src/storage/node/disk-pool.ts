@@ -64,7 +64,7 @@ class NodeDisk implements DiskIo {
   readonly #engine: JobEngine
   readonly #storages = new Map<number, StorageState>()
   /** Hash jobs that have not ended: they can be called off. */
-  readonly #hashing = new Set<HashJob>()
+  readonly #hashing = new Map<StorageState, Set<HashJob>>()
   #settings: DiskSettings
   #nextStorage = 1
   #closed = false
@@ -171,6 +171,17 @@ class NodeDisk implements DiskIo {
     this.#reader.read(state, piece, offset, length, flags, done)
   }
 
+  readCached(
+    storage: StorageHandle,
+    piece: PieceIndex,
+    offset: number,
+    length: number,
+    flags: ReadFlags,
+  ): ReadResult | null {
+    const state = this.#usable(storage)
+    return state === null ? null : this.#reader.readCached(state, piece, offset, length, flags)
+  }
+
   hashPieces(
     storage: StorageHandle,
     first: PieceIndex,
@@ -186,10 +197,12 @@ class NodeDisk implements DiskIo {
     }
     this.#loadPart(state)
     const job = new HashJob(state, first, count, want, result => {
-      this.#hashing.delete(job)
+      jobs.delete(job)
+      if (jobs.size === 0) this.#hashing.delete(state)
       done(result)
     })
-    this.#hashing.add(job)
+    const jobs = this.#hashing.get(state) ?? new Set()
+    this.#hashing.set(state, jobs.add(job))
     this.#add(job)
   }
 
@@ -309,7 +322,7 @@ class NodeDisk implements DiskIo {
   close(done: () => void): void {
     if (this.#closed) throw new Error('DiskIo: closed twice')
     this.#closed = true
-    for (const job of this.#hashing) this.#engine.cancel(job)
+    for (const jobs of this.#hashing.values()) for (const job of jobs) this.#engine.cancel(job)
     this.#engine.close(done)
   }
 
@@ -431,7 +444,7 @@ class NodeDisk implements DiskIo {
   }
 
   #cancelHashing(state: StorageState): void {
-    for (const job of this.#hashing) if (job.storage === state) this.#engine.cancel(job)
+    for (const job of this.#hashing.get(state) ?? []) this.#engine.cancel(job)
   }
 }
 

@@ -56,6 +56,8 @@ export interface PoolLimits {
 /** Jobs given ahead to one worker, the running one included. */
 const DEPTH = 4
 const BULK_DEPTH = 2
+/** A worker takes so many short jobs before another one is bothered. */
+const PACKED = 2
 /** A job that runs this long in two looks is stalled. */
 const LOOK_MS = 250
 /** An extra worker leaves after this many looks without work. */
@@ -147,7 +149,8 @@ export class WorkerPool<J extends PoolJob> {
    */
   give(job: J, wire: WireJob): object {
     let thread = this.#pick(job.bulk)
-    if ((thread === null || thread.inFlight.length > 0) && this.#mayStart()) thread = this.#start()
+    const crowded = thread === null || thread.inFlight.length >= (job.bulk ? 1 : PACKED)
+    if (crowded && this.#mayStart()) thread = this.#start()
     if (thread === null) throw new Error('WorkerPool: no room for a job')
     this.#send(thread, wire, job, null)
     if (job.bulk) thread.bulk++
@@ -220,7 +223,16 @@ export class WorkerPool<J extends PoolJob> {
     return count
   }
 
+  /**
+   * A thread with room for the job. Bulk jobs go to the one with the least to do. Others stay on the first one
+   * that has no more than one waiting: it need not be woken, and its caches are warm.
+   */
   #pick(bulk: boolean): Thread<J> | null {
+    if (!bulk) {
+      for (const thread of this.#threads) {
+        if (!thread.stalled && !thread.leaving && thread.bulk === 0 && thread.inFlight.length < PACKED) return thread
+      }
+    }
     let best: Thread<J> | null = null
     for (const thread of this.#threads) {
       if (thread.stalled || thread.leaving || thread.inFlight.length >= DEPTH) continue

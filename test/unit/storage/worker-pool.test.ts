@@ -263,10 +263,24 @@ describe('ends', () => {
     expect(workers[0]!.cancelled(running)).toBe(true)
   })
 
+  test('take a second short job before another one is woken', () => {
+    const pool = make(2, 2)
+    for (const name of ['a', 'b']) pool.give(job(name), wire())
+    expect(workers).toHaveLength(1)
+    pool.give(job('c'), wire())
+    expect(workers).toHaveLength(2)
+    pool.flush()
+    for (const worker of workers) for (let id = worker.begin(); id !== null; id = worker.begin()) worker.answer(id)
+    pool.give(job('d'), wire())
+    pool.give(job('e'), wire())
+    pool.flush()
+    expect([workers[0]!.begin(), workers[1]!.begin()]).toEqual([expect.anything(), null])
+  })
+
   test('closing waits for what is running', async () => {
     const pool = make(2, 2)
-    pool.give(job('a'), wire())
-    pool.give(job('b'), wire())
+    pool.give(job('a', true), wire())
+    pool.give(job('b', true), wire())
     pool.flush()
     workers[0]!.answer(workers[0]!.begin()!)
     let closed = false
