@@ -60,6 +60,8 @@ const BULK_DEPTH = 2
 const PACKED = 2
 /** A job that runs this long in two looks is stalled. */
 const LOOK_MS = 250
+/** A worker that has begun nothing yet may still be starting: it gets so many looks more. */
+const START_LOOKS = 8
 /** An extra worker leaves after this many looks without work. */
 const IDLE_LOOKS = 24
 
@@ -83,6 +85,8 @@ interface Thread<J> {
   idleLooks: number
   /** Head of `inFlight` at the last look. */
   seen: number
+  /** Looks to go before it can count as stalled without having begun anything. */
+  startLooks: number
   leaving: boolean
 }
 
@@ -274,6 +278,7 @@ export class WorkerPool<J extends PoolJob> {
       stalled: false,
       idleLooks: 0,
       seen: 0,
+      startLooks: START_LOOKS,
       leaving: false,
     }
     worker.unref()
@@ -299,6 +304,7 @@ export class WorkerPool<J extends PoolJob> {
       if (entry.closed !== null) closed.push(entry.closed)
     }
     thread.stalled = false
+    thread.startLooks = 0
     if (real.length > 0) this.#sink.answered(real, jobs)
     for (const fn of closed) fn()
     this.#settle(thread)
@@ -367,6 +373,8 @@ export class WorkerPool<J extends PoolJob> {
         continue
       }
       if (thread.stalled) continue
+      const begun = head.cell === NO_CELL || Atomics.load(thread.claims, head.cell) !== head.id
+      if (!begun && thread.startLooks-- > 0) continue
       thread.stalled = true
       relieved = true
       this.#relieve(thread)

@@ -178,6 +178,16 @@ describe('a worker whose job does not end', () => {
     expect(log).toEqual(['stalled a', 'answered b'])
   })
 
+  test('is given more time to start than to do a job', () => {
+    const pool = make(1, 2)
+    pool.give(job('a'), wire())
+    pool.flush()
+    vi.advanceTimersByTime(2000)
+    expect(log).toEqual([])
+    vi.advanceTimersByTime(2000)
+    expect(log).toEqual(['stalled a'])
+  })
+
   test('is not one whose jobs change between looks', () => {
     const pool = make(1, 2)
     for (let i = 0; i < 4; i++) {
