@@ -2,7 +2,7 @@
 
 import { bytesEqual } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isLocal, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
+import { type Endpoint, isLocal, isLoopback, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
 import { ProtocolVersion, TrackerEvent } from '../core/enums.ts'
 import type { TrackerPeer, TrackerRequest, TrackerResponse, TrackerSocket } from '../tracker/announce-request.ts'
 import type { TrackerState } from '../tracker/tracker-state.ts'
@@ -120,9 +120,7 @@ export function splitPeers(
   ownId: Uint8Array,
   sockets: readonly TrackerSocket[],
 ): [Endpoint[], TrackerPeer[]] {
-  const { externalIp } = response
-  const isOther = ([address, port]: Endpoint) =>
-    !sockets.some(socket => port === socket.listenPort && (address === socket.local[0] || address === externalIp))
+  const isOther = (peer: Endpoint) => !sockets.some(socket => isOurs(peer, socket, response.externalIp))
   const endpoints = response.peers4.concat(response.peers6).filter(isOther)
   const hosts: TrackerPeer[] = []
   if (response.peers.length === 0) return [endpoints, hosts]
@@ -133,4 +131,11 @@ export function splitPeers(
     else if (hosts.length < MAX_HOSTS) hosts.push(peer)
   }
   return [endpoints, hosts]
+}
+
+/** A socket on all interfaces is known to be on the loopback one; the addresses of the others are not known here. */
+function isOurs([address, port]: Endpoint, socket: TrackerSocket, externalIp: string | null): boolean {
+  if (port !== socket.listenPort) return false
+  const at = socket.local[0]
+  return address === at || address === externalIp || (isUnspecified(at) && isLoopback(address))
 }

@@ -397,7 +397,7 @@ describe('an answer', () => {
 
   test('in compact form brings clients at our own address, but not ourselves', () => {
     const torrent = new FakeTorrent()
-    torrent.sockets.push(socket('::2', 6883))
+    torrent.sockets.push(socket('::2', 6883), socket('0.0.0.0', 6884))
     torrent.answers.set(A, {
       externalIp: '80.0.0.1',
       peers6: [
@@ -410,6 +410,8 @@ describe('an answer', () => {
         ['80.0.0.1', 6881],
         ['80.0.0.1', 6882],
         ['1.1.1.1', 6881],
+        ['127.0.0.1', 6884],
+        ['127.0.0.1', 6885],
       ],
     })
     torrent.start()
@@ -419,12 +421,14 @@ describe('an answer', () => {
           ['50.0.0.1', 6882],
           ['80.0.0.1', 6882],
           ['1.1.1.1', 6881],
+          ['127.0.0.1', 6885],
           ['::2', 6881],
         ],
       },
       { endpoints: expect.any(Array) },
+      { endpoints: expect.any(Array) },
     ])
-    expect(torrent.takeAlerts().at(-1)).toContain(`${A} v1 7 false`)
+    expect(torrent.takeAlerts().at(-1)).toContain(`${A} v1 9 false`)
   })
 
   test('with more host names than can be meant well is cut', () => {
