@@ -76,10 +76,22 @@ export class NodeRng implements Rng {
   }
 
   fill(target: Uint8Array): void {
-    randomFillSync(target)
+    if (target.length > SHORT) {
+      randomFillSync(target)
+      return
+    }
+    // ids and keys: asking the system for each would cost more than all else in adding a torrent
+    let word = 0
+    for (let i = 0; i < target.length; i++) {
+      word = (i & 3) === 0 ? this.uint32() : word >>> 8
+      target[i] = word
+    }
   }
 
   fork(): Rng {
     return this
   }
 }
+
+/** Bytes that are rather taken from the pool. */
+const SHORT = 64

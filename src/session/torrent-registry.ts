@@ -18,9 +18,9 @@ export class TorrentRegistry implements RegistryPort {
   readonly #host: RegistryHost
   readonly #byId = new Map<TorrentId, Torrent>()
   readonly #byHash = new Map<string, Torrent>()
-  /** Download queue, first to go first; seeds are not in it. */
-  #queue: Torrent[] = []
-  /** Place in `#queue`, computed when asked for after a change. */
+  /** Download queue, first to go first; seeds are not in it. A set: thousands enter and leave at once. */
+  #queue = new Set<Torrent>()
+  /** Places in `#queue`, computed when asked for after a change. */
   #positions: Map<Torrent, number> | null = null
   readonly ticking = new Set<Torrent>()
   readonly wantingPeers = new Set<Torrent>()
@@ -28,7 +28,7 @@ export class TorrentRegistry implements RegistryPort {
   readonly #announces = new Map<number, Set<Torrent>>()
   readonly #announceSecond = new Map<Torrent, number>()
   #earliestSecond = Number.POSITIVE_INFINITY
-  updated: Torrent[] = []
+  #updated = new Set<Torrent>()
   /** Torrents that were removed and are not closed yet. */
   readonly closing = new Set<Torrent>()
   #nextId = 1
@@ -79,7 +79,7 @@ export class TorrentRegistry implements RegistryPort {
     this.ticking.delete(torrent)
     this.wantingPeers.delete(torrent)
     this.announceAt(torrent, Number.POSITIVE_INFINITY)
-    this.updated = this.updated.filter(t => t !== torrent)
+    this.#updated.delete(torrent)
     this.closing.add(torrent)
   }
 
@@ -172,12 +172,12 @@ export class TorrentRegistry implements RegistryPort {
 
   stateUpdated(torrent: Torrent): void {
     torrent.updateQueued = true
-    this.updated.push(torrent)
+    this.#updated.add(torrent)
   }
 
   takeUpdated(): Torrent[] {
-    const out = this.updated
-    this.updated = []
+    const out = [...this.#updated]
+    this.#updated.clear()
     for (const torrent of out) torrent.updateQueued = false
     return out
   }
@@ -192,41 +192,39 @@ export class TorrentRegistry implements RegistryPort {
 
   // ---- the download queue --------------------------------------------------------------------------
 
-  queue(): readonly Torrent[] {
-    return this.#queue
-  }
-
   queuePosition(torrent: Torrent): number {
+    if (!this.#queue.has(torrent)) return -1
     if (this.#positions === null) {
       this.#positions = new Map()
-      for (let i = 0; i < this.#queue.length; i++) this.#positions.set(this.#queue[i]!, i)
+      for (const queued of this.#queue) this.#positions.set(queued, this.#positions.size)
     }
-    return this.#positions.get(torrent) ?? -1
+    return this.#positions.get(torrent)!
   }
 
   setQueued(torrent: Torrent, queued: boolean): void {
-    const at = this.queuePosition(torrent)
-    if (at >= 0 === queued) return
+    if (this.#queue.has(torrent) === queued) return
     if (queued) {
-      this.#positions!.set(torrent, this.#queue.length)
-      this.#queue.push(torrent)
+      this.#positions?.set(torrent, this.#queue.size)
+      this.#queue.add(torrent)
       return
     }
-    this.#queue.splice(at, 1)
+    this.#queue.delete(torrent)
     // taking the last one moves nobody
-    if (at === this.#queue.length) this.#positions!.delete(torrent)
+    if (this.#positions?.get(torrent) === this.#queue.size) this.#positions.delete(torrent)
     else this.#positions = null
   }
 
   moveInQueue(torrent: Torrent, position: number): void {
     const at = this.queuePosition(torrent)
     if (at < 0) return
-    const to = Math.max(0, Math.min(position, this.#queue.length - 1))
+    const to = Math.max(0, Math.min(position, this.#queue.size - 1))
     if (to === at) return
-    this.#queue.splice(at, 1)
-    this.#queue.splice(to, 0, torrent)
+    const order = [...this.#queue]
+    order.splice(at, 1)
+    order.splice(to, 0, torrent)
+    this.#queue = new Set(order)
     this.#positions = null
-    for (const moved of this.#queue.slice(Math.min(at, to), Math.max(at, to) + 1)) moved.stateUpdated()
+    for (const moved of order.slice(Math.min(at, to), Math.max(at, to) + 1)) moved.stateUpdated()
     this.#host.triggerAutoManage()
   }
 }

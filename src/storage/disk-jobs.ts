@@ -69,10 +69,12 @@ export class DiskJobs<J extends QueuedJob> {
    * The next job to run; it counts as running from now on.
    *
    * @param allowed whether a storage may have one more job running
+   * @param bulkAllowed whether any may have a bulk job: else none is asked
    */
-  take(allowed: (queue: StorageQueue, bulk: boolean) => boolean): J | null {
-    const bulkFirst = this.#urgentInARow >= URGENT_PER_BULK
-    const job = this.#takeFrom(bulkFirst ? 1 : 0, allowed) ?? this.#takeFrom(bulkFirst ? 0 : 1, allowed)
+  take(allowed: (queue: StorageQueue) => boolean, bulkAllowed = true): J | null {
+    const bulkFirst = bulkAllowed && this.#urgentInARow >= URGENT_PER_BULK
+    let job = this.#takeFrom(bulkFirst ? 1 : 0, allowed)
+    if (job === null && bulkAllowed) job = this.#takeFrom(bulkFirst ? 0 : 1, allowed)
     if (job === null) return null
     this.#urgentInARow = job.bulk ? 0 : this.#urgentInARow + 1
     job.state = JobState.running
@@ -97,7 +99,7 @@ export class DiskJobs<J extends QueuedJob> {
     this.#leave(job)
   }
 
-  #takeFrom(kind: 0 | 1, allowed: (queue: StorageQueue, bulk: boolean) => boolean): J | null {
+  #takeFrom(kind: 0 | 1, allowed: (queue: StorageQueue) => boolean): J | null {
     const ring = this.#rings[kind]
     for (let n = ring.length; n > 0; n--) {
       const queue = ring.shift()!
@@ -107,7 +109,7 @@ export class DiskJobs<J extends QueuedJob> {
         queue.ready[kind] = null
         continue
       }
-      if (!allowed(queue, kind === 1)) {
+      if (!allowed(queue)) {
         ring.push(queue)
         continue
       }

@@ -100,10 +100,10 @@ export class JobEngine {
   /** Gives the workers what they will take. */
   dispatch(): void {
     while (this.#pool.hasRoom(false)) {
-      const job = this.#jobs.take((queue, bulk) => {
-        if (bulk && !this.#pool.hasRoom(true)) return false
-        return queue.running < (queue.stalled ? 1 : this.#pool.regular * AHEAD)
-      })
+      const job = this.#jobs.take(
+        queue => queue.running < (queue.stalled ? 1 : this.#pool.regular * AHEAD),
+        this.#pool.hasRoom(true),
+      )
       if (job === null) break
       this.#run(job)
     }
