@@ -6,6 +6,7 @@ import { bytesEqual, bytesToBinary } from '../core/bytes.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import type { FileStorage } from './file-storage.ts'
 import { HASH_SIZE, merkleFirstLeaf, merkleNumLeafs, merklePad, merkleRoot } from './merkle.ts'
+import { MerkleTree } from './merkle-tree.ts'
 import { failLoad } from './parse-file-entry.ts'
 
 /** What is known of the merkle tree of each file, in the form of `AddTorrentParams`. */
@@ -58,6 +59,42 @@ export function parsePieceLayers(t: TokenTable, layers: number, files: FileStora
     // with pieces of one block the hashes of pieces are those of blocks
     if (blocksPerPiece === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)
     byRoot.delete(rootKey)
+  }
+  return out
+}
+
+/**
+ * Piece layers out of the trees that resume data holds, each in any form: the whole tree, or the nodes a mask marks.
+ * What is not proven by the file's root is left out.
+ */
+export function restorePieceLayers(
+  files: FileStorage,
+  trees: readonly Uint8Array[],
+  masks: readonly Bitfield[],
+): FileTrees {
+  const count = files.numFiles()
+  const out: FileTrees = {
+    trees: new Array<Uint8Array>(count).fill(NONE),
+    masks: new Array<Bitfield>(count).fill(NO_BITS),
+    verified: new Array<Bitfield>(count).fill(NO_BITS),
+  }
+  const blocksPerPiece = files.blocksPerPiece()
+  for (let file = 0; file < Math.min(count, trees.length); file++) {
+    const root = files.rootView(file)
+    if (root === null || files.padFileAt(file) || files.fileSize(file) <= files.pieceLength()) continue
+    const hashes = trees[file]!
+    const mask = masks[file]
+    const tree = new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root)
+    if (mask === undefined || mask.empty()) tree.loadTree(hashes)
+    else tree.loadSparseTree(hashes, mask)
+    const layer = tree.getPieceLayer()
+    // a tree that is known in part has gaps in its layer: only a whole one adds up to the root
+    if (layer.length === 0 || !new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root).loadPieceLayer(layer)) {
+      continue
+    }
+    out.trees[file] = layer
+    out.masks[file] = pieceLayerMask(files.fileNumPieces(file))
+    if (blocksPerPiece === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)
   }
   return out
 }

@@ -3,7 +3,8 @@
 import type { BdecodeNode } from '../bencode/bdecode-node.ts'
 import type { Entry } from '../bencode/entry.ts'
 import type { TokenTable } from '../bencode/token-table.ts'
-import { bytesToText } from '../core/bytes.ts'
+import type { Bitfield } from '../core/bitfield.ts'
+import { bytesToBinary, bytesToText } from '../core/bytes.ts'
 import { InfoHash, Sha1Hash, Sha256Hash } from '../core/digest.ts'
 import { TrackerSource } from '../core/enums.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -19,7 +20,7 @@ import { HASH_SIZE } from './merkle.ts'
 import { failLoad } from './parse-file-entry.ts'
 import { type InfoRecord, parseInfo } from './parse-info.ts'
 import { parseTorrentFile, type TorrentFileRecord } from './parse-torrent-file.ts'
-import type { FileTrees } from './piece-layers.ts'
+import { type FileTrees, restorePieceLayers } from './piece-layers.ts'
 import { decodeTorrentBuffer, decodeTorrentFile, decodeTorrentValue } from './torrent-source.ts'
 import { type WebSeedEntry, WebSeedType } from './web-seed-entry.ts'
 
@@ -51,6 +52,7 @@ export class TorrentInfo {
   #similar: readonly Sha1Hash[] = []
   #collections: readonly Uint8Array[] = []
   #fileTrees: FileTrees | null = null
+  #layersByRoot: Map<string, Uint8Array> | null = null
   #isI2p = false
   #comment = ''
   #creator = ''
@@ -307,8 +309,8 @@ export class TorrentInfo {
     const file = files.fileIndexAtPiece(index)
     if (files.padFileAt(file)) return null
     if (files.fileSize(file) <= files.pieceLength()) return files.rootView(file)
-    const layer = this.#fileTrees?.trees[file]
-    if (layer === undefined || layer.length === 0) return null
+    const layer = this.#layerOf(file)
+    if (layer.length === 0) return null
     const at = (index - files.pieceIndexAtFile(file)) * HASH_SIZE
     return layer.subarray(at, at + HASH_SIZE)
   }
@@ -318,7 +320,45 @@ export class TorrentInfo {
     const files = this.#layout
     if (files.padFileAt(file)) return NO_BYTES
     if (files.fileSize(file) <= files.pieceLength()) return files.rootView(file) ?? NO_BYTES
-    return this.#fileTrees?.trees[file] ?? NO_BYTES
+    return this.#layerOf(file)
+  }
+
+  /** Files with the same content share a layer: the torrent file has it once. */
+  #layerOf(file: number): Uint8Array {
+    const trees = this.#fileTrees?.trees
+    if (trees === undefined) return NO_BYTES
+    if (trees[file]!.length > 0) return trees[file]!
+    if (this.#layersByRoot === null) {
+      this.#layersByRoot = new Map()
+      for (let i = 0; i < trees.length; i++) {
+        const root = trees[i]!.length > 0 ? this.#layout.rootView(i) : null
+        if (root !== null) this.#layersByRoot.set(bytesToBinary(root), trees[i]!)
+      }
+    }
+    const root = this.#layout.rootView(file)
+    return (root === null ? undefined : this.#layersByRoot.get(bytesToBinary(root))) ?? NO_BYTES
+  }
+
+  /** Whether every piece has a v2 hash to be compared with. @internal */
+  hasPieceLayers(): boolean {
+    const files = this.#layout
+    for (let file = 0; file < files.numFiles(); file++) {
+      if (files.padFileAt(file) || files.fileSize(file) === 0) continue
+      if (this.pieceLayer(file).length === 0) return false
+    }
+    return true
+  }
+
+  /**
+   * This, or a copy of it that has the piece layers which resume data kept, if they did not come with the file.
+   *
+   * @param trees as `AddTorrentParams.merkleTrees` @param masks as `AddTorrentParams.merkleTreeMask` @internal
+   */
+  withTrees(trees: readonly Uint8Array[], masks: readonly Bitfield[]): TorrentInfo {
+    if (!this.v2() || this.#fileTrees !== null || trees.length === 0) return this
+    const copy = new TorrentInfo(this)
+    copy.#fileTrees = restorePieceLayers(this.#layout, trees, masks)
+    return copy
   }
 
   /** What came with the file about its merkle trees. @internal */

@@ -6,7 +6,7 @@
  */
 
 import { AlertQueue } from '../alert/alert-queue.ts'
-import { PeerBlockedAlert, PeerDisconnectedAlert } from '../alert/peer-alerts.ts'
+import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
 import {
   ExternalIpAlert,
   IncomingConnectionAlert,
@@ -14,8 +14,8 @@ import {
   StateUpdateAlert,
 } from '../alert/session-alerts.ts'
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
-import { AddTorrentAlert, TorrentRemovedAlert } from '../alert/torrent-alerts.ts'
-import { Sha1Hash } from '../core/digest.ts'
+import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
+import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isV6 } from '../core/endpoint.ts'
 import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
 import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
@@ -30,7 +30,7 @@ import { IpSource, IpVoter } from '../net/ip-voter.ts'
 import { PortFilter } from '../net/port-filter.ts'
 import { proxyFor } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
-import type { PeerHost, PeerSession } from '../peer/peer-host.ts'
+import { type PeerHost, type PeerSession, Severity } from '../peer/peer-host.ts'
 import { tickUnattached } from '../peer/peer-timeouts.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { SessionSettings } from '../settings/session-settings.ts'
@@ -38,6 +38,7 @@ import type { EffectTag } from '../settings/setting-row.ts'
 import * as C from '../stats/counter-ids.ts'
 import { Counters } from '../stats/counters.ts'
 import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
+import { closeReason } from '../torrent/close-reason.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
 import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
@@ -221,6 +222,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
     if (this.#closed) return fail(LibtorrentErrors.sessionIsClosing)
     const { ti } = params
     if (ti !== null && !ti.isValid()) return fail(LibtorrentErrors.noMetadata)
+    if (ti !== null && ti.numFiles() === 0) return fail(LibtorrentErrors.noFilesInTorrent)
+    if (ti !== null && contradicts(params.infoHashes, ti.infoHashes()))
+      return fail(LibtorrentErrors.mismatchingInfoHash)
     const hashes = ti?.infoHashes() ?? params.infoHashes
     if (!hashes.hasV1() && !hashes.hasV2()) return fail(LibtorrentErrors.missingInfoHashInUri)
     if (params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
@@ -250,9 +254,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
     if (flags !== 0) torrent.files.delete(flags)
     torrent.abort()
     this.registry.remove(torrent)
-    if (this.alerts.wants(TorrentRemovedAlert)) {
-      this.alerts.post(new TorrentRemovedAlert(torrent, torrent.infoHashes, torrent.userdata))
-    }
     this.queue.trigger()
   }
 
@@ -636,11 +637,17 @@ export class Engine implements ConnectPort, DiscoveryPort {
         return engine.connections.size
       },
       attach: (peer, infoHash) => this.#attach(peer, infoHash),
-      closedUnattached: (peer, error, operation) => {
+      closedUnattached: (peer, error, operation, severity) => {
         this.connectionClosed(peer)
-        if (error.failed() && this.alerts.wants(PeerDisconnectedAlert)) {
+        if (!error.failed()) return
+        const { endpoint, pid, socketType } = peer
+        if (severity === Severity.peerError) {
+          if (!this.alerts.wants(PeerErrorAlert)) return
+          this.alerts.post(new PeerErrorAlert(SESSION_SOURCE, endpoint, pid, operation, error))
+        } else if (this.alerts.wants(PeerDisconnectedAlert)) {
+          const reason = closeReason(error)
           this.alerts.post(
-            new PeerDisconnectedAlert(SESSION_SOURCE, peer.endpoint, peer.pid, operation, peer.socketType, error, 0),
+            new PeerDisconnectedAlert(SESSION_SOURCE, endpoint, pid, operation, socketType, error, reason),
           )
         }
       },
@@ -775,6 +782,11 @@ const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandl
 
 function NO_TORRENT(params: AddTorrentParams) {
   return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
+}
+
+/** A hash that was given for a torrent is not the one its metadata has. */
+function contradicts(given: InfoHash, has: InfoHash): boolean {
+  return (given.hasV1() && !given.v1.equals(has.v1)) || (given.hasV2() && !given.v2.equals(has.v2))
 }
 
 /** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */

@@ -101,9 +101,9 @@ export class TorrentQueue {
     }
     for (const { torrent, run, announceToTrackers, announceToDht, announceToLsd } of plan.torrents) {
       if (run) {
-        torrent.torrent.resume()
+        torrent.torrent.setPaused(false)
         torrent.torrent.setAnnounces(announceToTrackers, announceToDht, announceToLsd)
-      } else torrent.torrent.pause(true)
+      } else torrent.torrent.setPaused(true, true)
     }
   }
 }

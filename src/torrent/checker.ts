@@ -10,8 +10,6 @@ import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { type CheckResult, CheckStatus, type HashResult } from '../storage/disk-io.ts'
-import type { PiecePicker } from './piece-picker.ts'
-import { applyPiecePriorities } from './priorities.ts'
 import type { Torrent } from './torrent.ts'
 
 /** Bytes per hash job: enough to keep a worker busy, little enough to stop soon. */
@@ -25,6 +23,8 @@ export class Checker {
   #checked = 0
   #jobs = 0
   #running = false
+  /** Paused, and jobs are still under way. */
+  #pausing = false
   /** A resume check is with the disk. */
   busy = false
   /** Changes when a check is started or given up: answers of an older one are ignored. */
@@ -89,17 +89,16 @@ export class Checker {
       return
     }
     torrent.added = null
+    const content = torrent.content!
+    if (resume !== null && resume.piecePriorities.length > 0) content.setPiecePriorities(resume.piecePriorities)
     if (result.status === CheckStatus.needFullCheck) {
       torrent.seedMode = null
-      torrent.content!.forgetPieces()
-      this.#start(0)
+      content.forgetPieces()
+      this.#start(0, resume === null)
       return
     }
-    const content = torrent.content!
     if (torrent.seedMode === null) {
-      content.needPicker(picker => {
-        if (resume !== null) applyPriorities(picker, resume)
-      })
+      content.needPicker()
       if (resume !== null && result.status === CheckStatus.ok) this.#restore(resume)
       const known = resume?.haveBits.size() ?? 0
       if (resume !== null && result.status === CheckStatus.ok && known > 0 && known < content.geometry.numPieces) {
@@ -129,7 +128,8 @@ export class Checker {
   forceRecheck(): void {
     const torrent = this.#torrent
     if (torrent.content === null || torrent.aborted) return
-    if (torrent.state.kind === 'checking' || torrent.state.kind === 'checkingResume') return
+    // it is at it, or waits for its files to be looked at
+    if (this.mayRun || torrent.state.kind === 'checkingResume') return
     torrent.clearError()
     torrent.swarm.disconnectAll(libtorrentError(LibtorrentErrors.stoppingTorrent), Operation.bittorrent)
     torrent.announcer.stop(torrent.env.turn.now)
@@ -146,15 +146,19 @@ export class Checker {
     this.checkResume(null)
   }
 
-  #start(from: PieceIndex): void {
+  #start(from: PieceIndex, recheck = false): void {
     const torrent = this.#torrent
     this.#run++
     this.#next = from
     this.#checked = from
     this.#jobs = 0
+    this.#running = false
+    this.#pausing = false
     torrent.content!.needPicker()
     torrent.setState({ kind: 'checking' })
     torrent.env.registry.triggerAutoManage()
+    // a recheck of the user waits for its turn; what was just added does so by being added paused
+    if (recheck && torrent.autoManaged) torrent.pause(true)
     this.resume()
     torrent.listsChanged()
   }
@@ -166,14 +170,23 @@ export class Checker {
   }
 
   resume(): void {
-    if (!this.mayRun) return
+    if (!this.mayRun || this.#running) return
     this.#running = true
+    this.#pausing = false
     this.#fill()
   }
 
   pause(): void {
     this.#running = false
-    if (this.#jobs === 0) this.#torrent.postPaused()
+    this.#pausing = true
+    if (this.#jobs === 0) this.#nowPaused()
+  }
+
+  /** The last job that ran when the check was paused has ended: its alert comes once. */
+  #nowPaused(): void {
+    if (!this.#pausing) return
+    this.#pausing = false
+    this.#torrent.postPaused()
   }
 
   stop(): void {
@@ -218,7 +231,7 @@ export class Checker {
     torrent.stateUpdated()
     if (this.#next < content.geometry.numPieces) {
       if (this.#running) this.#fill()
-      else if (this.#jobs === 0) torrent.postPaused()
+      else if (this.#jobs === 0) this.#nowPaused()
     } else if (this.#jobs === 0) this.#done()
   }
 
@@ -235,6 +248,10 @@ export class Checker {
     const v2 = expected.v2 === null || result.v2 === null ? null : equalAt(result.v2, i * 32, expected.v2, 0, 32)
     if (v1 !== null && v2 !== null && v1 !== v2) {
       this.#run++
+      this.#next = 0
+      this.#checked = 0
+      this.#jobs = 0
+      this.#running = false
       torrent.inconsistentHashes(piece)
       return false
     }
@@ -258,8 +275,11 @@ export class Checker {
       this.#run++
       this.#next = 0
       this.#checked = 0
+      this.#jobs = 0
       torrent.setAutoManaged(false)
+      this.#running = false
       torrent.diskError(result.error!, 'read')
+      torrent.env.registry.triggerAutoManage()
       return false
     }
     // the pieces after the hole, in the same job
@@ -287,6 +307,7 @@ export class Checker {
     this.#running = false
     this.#next = 0
     this.#checked = torrent.content!.geometry.numPieces
+    this.#nowPaused()
     torrent.needSave.progress()
     const { settings, registry } = torrent.env
     const limits = [settings.activeDownloads, settings.activeSeeds, settings.activeLimit]
@@ -304,8 +325,4 @@ function containsResumeData(params: AddTorrentParams): boolean {
     params.verifiedBits.size() > 0 ||
     (params.flags & TorrentFlags.seedMode) !== 0
   )
-}
-
-function applyPriorities(picker: PiecePicker, params: AddTorrentParams): void {
-  if (params.piecePriorities.length > 0) applyPiecePriorities(picker, params.piecePriorities, picker.numPieces)
 }

@@ -51,6 +51,8 @@ export class Content {
   storage: StorageHandle | null = null
   readonly priorities: Priorities
   fileProgress: FileProgress | null = null
+  /** What was set piece by piece, while there is no picker that knows. */
+  #pieceOverrides: ArrayLike<number> | null = null
 
   readonly #host: ContentHost
   readonly #disk: DiskIo
@@ -114,8 +116,16 @@ export class Content {
     this.picker = picker
     this.fileProgress = new FileProgress(this.files, piece => picker.havePiece(piece))
     if (!this.priorities.allDefault) applyPiecePriorities(picker, this.priorities.piecePriorities(), picker.numPieces)
+    if (this.#pieceOverrides !== null) applyPiecePriorities(picker, this.#pieceOverrides, picker.numPieces)
+    this.#pieceOverrides = null
     onMade?.(picker)
     return picker
+  }
+
+  /** Priorities that were set piece by piece, from the first on; they count once there is a picker. */
+  setPiecePriorities(priorities: ArrayLike<number>): void {
+    if (this.picker === null) this.#pieceOverrides = priorities
+    else applyPiecePriorities(this.picker, priorities, this.picker.numPieces)
   }
 
   /** Forgets what is only needed while something is missing. */
@@ -131,6 +141,8 @@ export class Content {
   forgetPieces(): void {
     this.#transfers?.clear()
     this.#transfers = null
+    // what the user wants of which piece stays
+    if (this.picker !== null) this.#pieceOverrides = this.picker.piecePriorities()
     this.picker = null
     this.fileProgress = null
     this.haveAll = false

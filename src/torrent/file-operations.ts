@@ -1,6 +1,7 @@
 /** What can be done to the files of a torrent while it runs: move, rename, prioritise, delete. */
 
 import {
+  FileErrorAlert,
   FilePrioAlert,
   FileRenamedAlert,
   FileRenameFailedAlert,
@@ -10,14 +11,14 @@ import {
   TorrentDeleteFailedAlert,
 } from '../alert/storage-alerts.ts'
 import type { FileIndex } from '../core/brands.ts'
-import { type MoveFlags, ProtocolVersion } from '../core/enums.ts'
-import { ErrorCode, libtorrentError } from '../core/error-code.ts'
+import { DownloadPriority, type MoveFlags, ProtocolVersion } from '../core/enums.ts'
+import { ErrorCode, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { RenamedFiles } from '../metainfo/renamed-files.ts'
 import type { Content } from './content.ts'
-import { applyPiecePriorities } from './priorities.ts'
+import { applyPiecePriorities, clampPriority } from './priorities.ts'
 import type { Torrent } from './torrent.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
@@ -105,7 +106,7 @@ export class FileOperations {
         this.moving = false
         const before = this.savePath
         this.savePath = newPath
-        torrent.needSave.config()
+        if (newPath !== before) torrent.needSave.config()
         torrent.stateUpdated()
         if (error !== null) this.#moveFailed(error.code, this.describe(error.file), error.operation)
         else if (alerts.wants(StorageMovedAlert)) alerts.post(new StorageMovedAlert(torrent, newPath, before))
@@ -154,15 +155,23 @@ export class FileOperations {
   prioritizeFiles(priorities: readonly number[]): void {
     const { content } = this.#torrent
     if (content === null) {
-      if (this.#torrent.added !== null) this.#torrent.added.filePriorities = priorities.slice()
+      if (this.#torrent.added !== null) this.#torrent.added.filePriorities = priorities.map(clampPriority)
+      this.#torrent.needSave.config()
       return
     }
     this.#toStorage(content, content.priorities.prioritizeFiles(priorities))
   }
 
   setFilePriority(file: FileIndex, priority: number): void {
-    const { content } = this.#torrent
-    if (content === null) return
+    const { content, added } = this.#torrent
+    if (content === null) {
+      if (added === null || file < 0) return
+      const before = added.filePriorities.slice()
+      while (before.length <= file) before.push(DownloadPriority.defaultPriority)
+      before[file] = clampPriority(priority)
+      this.prioritizeFiles(before)
+      return
+    }
     const next = content.priorities.setFilePriority(file, priority)
     if (next !== null) this.#toStorage(content, next)
   }
@@ -177,14 +186,17 @@ export class FileOperations {
       turn.run('file priorities', () => {
         const { changed, next } = content.priorities.storageUpdated(inForce)
         if (changed) torrent.needSave.config()
+        if (torrent.aborted) return
         if (error !== null) {
           this.#applyToPieces(content)
+          if (alerts.wants(FileErrorAlert)) {
+            alerts.post(new FileErrorAlert(torrent, error.code, this.describe(error.file), error.operation))
+          }
           torrent.setError(error.code, error.file)
           torrent.pause(false)
+          return
         }
-        if (alerts.wants(FilePrioAlert)) {
-          alerts.post(new FilePrioAlert(torrent, error?.code, error?.operation))
-        }
+        if (alerts.wants(FilePrioAlert)) alerts.post(new FilePrioAlert(torrent))
         if (next !== null) this.#toStorage(content, next)
       }),
     )
@@ -209,11 +221,12 @@ export class FileOperations {
     const storage = torrent.content?.storage ?? null
     if (storage === null) {
       if (alerts.wants(TorrentDeleteFailedAlert)) {
-        alerts.post(new TorrentDeleteFailedAlert(torrent, new ErrorCode(ENOENT), torrent.infoHashes))
+        alerts.post(new TorrentDeleteFailedAlert(torrent, NO_ERROR, torrent.infoHashes))
       }
       return
     }
     torrent.deleted = true
+    torrent.swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentRemoved), Operation.bittorrent)
     torrent.content!.openTransfers?.clear()
     disk.deleteFiles(storage, flags, error =>
       turn.run('delete files', () => {
@@ -229,5 +242,4 @@ export class FileOperations {
   }
 }
 
-const ENOENT = 2
 const ECANCELED = 125

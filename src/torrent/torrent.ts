@@ -16,6 +16,7 @@ import {
   TorrentErrorAlert,
   TorrentFinishedAlert,
   TorrentPausedAlert,
+  TorrentRemovedAlert,
   TorrentResumedAlert,
 } from '../alert/torrent-alerts.ts'
 import type { BlockIndex, FileIndex, PieceIndex, TorrentId } from '../core/brands.ts'
@@ -294,11 +295,19 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.listsChanged()
   }
 
-  #attachInfo(info: TorrentInfo): void {
+  #attachInfo(bare: TorrentInfo): void {
     const params = this.added!
     const { env } = this
-    if (info.numPieces() === 0) {
+    if (bare.numPieces() === 0) {
       this.setError(libtorrentError(LibtorrentErrors.torrentInvalidLength), NO_FILE)
+      this.pause(false)
+      return
+    }
+    // the info dictionary alone does not have the hashes of v2 pieces: resume data keeps them apart
+    const info = bare.withTrees(params.merkleTrees, params.merkleTreeMask)
+    if (!info.v1() && !info.hasPieceLayers()) {
+      // without them nothing that arrives could be checked
+      this.setError(libtorrentError(LibtorrentErrors.torrentMissingPieceLayer), NO_FILE)
       this.pause(false)
       return
     }
@@ -319,11 +328,18 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   setState(state: TorrentState): void {
     const before = publicState(this.state)
     const after = publicState(state)
+    const wasChecking = this.state.kind === 'checking' || this.state.kind === 'checkingResume'
     this.state = state
     if (before === after) return
     const { alerts } = this.env
     if (alerts.wants(StateChangedAlert)) alerts.post(new StateChangedAlert(this, after, before))
+    if (state.kind === 'finished' && alerts.wants(TorrentFinishedAlert)) alerts.post(new TorrentFinishedAlert(this))
     this.stateUpdated()
+    if (this.stopWhenReady && this.ready && wasChecking) {
+      this.stopWhenReady = false
+      this.setAutoManaged(false)
+      this.pause(false)
+    }
   }
 
   /** The files are as the piece map says: pieces can be exchanged. */
@@ -342,11 +358,6 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
     this.#startAnnouncing()
-    if (this.stopWhenReady && !this.isPaused) {
-      this.stopWhenReady = false
-      this.setAutoManaged(false)
-      this.pause(false)
-    }
     this.listsChanged()
   }
 
@@ -363,7 +374,6 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
       this.times.seeding(env.turn.now)
       if (!wasComplete && this.announcer.isAnnouncing) this.announcer.completed(env.turn.now)
     }
-    if (!wasComplete && env.alerts.wants(TorrentFinishedAlert)) env.alerts.post(new TorrentFinishedAlert(this))
     if (this.completedTime === 0) this.completedTime = env.clock.posixSeconds()
     this.#tellUploadOnly()
     if (env.settings.closeRedundantConnections) {
@@ -417,6 +427,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     const closed = () => {
       this.content?.openTransfers?.clear()
       if (storage !== null) env.disk.removeStorage(storage)
+      env.alerts.post(new TorrentRemovedAlert(this, this.infoHashes, this.userdata))
       env.registry.torrentClosed(this)
     }
     if (storage === null) closed()
@@ -426,29 +437,38 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   // ---- pause and resume --------------------------------------------------------------------------
 
   pause(graceful: boolean): void {
+    // what was asked for is saved; what the queue decides is not
+    if (!this.paused) this.needSave.state()
+    this.setPaused(true, graceful)
+  }
+
+  /** Pauses or lets go on without a word to resume data: the queue does so. Nothing happens if it is so already. */
+  setPaused(on: boolean, graceful = false): void {
     if (this.swarm.size === 0) graceful = false
-    if (this.paused) {
-      if (this.gracefulPause && !graceful) {
+    if (this.paused === on) {
+      if (on && this.gracefulPause && !graceful) {
         this.gracefulPause = false
         this.#pauseNow()
       }
       return
     }
     const before = this.isPaused
-    this.paused = true
-    this.needSave.state()
-    this.gracefulPause = graceful
-    if (!before) this.#doPause()
-    else this.stateUpdated()
+    this.paused = on
+    this.stateUpdated()
+    // the session may be paused too: nothing changes then
+    if (before === this.isPaused) return
+    this.gracefulPause = on && graceful
+    if (on) this.#doPause()
+    else this.#doResume()
   }
 
   resume(): void {
     if (!this.paused && this.announceToTrackers && this.announceToDht && this.announceToLsd) return
-    const before = this.isPaused
     this.paused = false
     this.needSave.state()
     if (!this.sessionPaused) this.gracefulPause = false
-    if (before || !this.announceToTrackers) this.#doResume()
+    this.stateUpdated()
+    this.#doResume()
   }
 
   setSessionPaused(paused: boolean): void {
@@ -585,6 +605,9 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.error = NO_ERROR
     this.errorFile = NO_FILE
     this.stateUpdated()
+    this.env.registry.triggerAutoManage()
+    this.listsChanged()
+    if (this.isChecking) this.checker.resume()
     if (this.content !== null && this.state.kind === 'checkingResume' && !this.checker.busy) {
       this.checker.checkResume(this.added)
     }
@@ -619,7 +642,10 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.#tellUploadOnly()
     if (on) {
       this.#uploadModeSince = this.env.turn.now
-      for (const peer of this.swarm.connections) peer.download.cancelAll()
+      for (const peer of this.swarm.connections) {
+        if (peer.uploadOnly) peer.updateInterest()
+        peer.download.cancelAll()
+      }
     } else {
       for (const entry of this.swarm.known?.entries() ?? []) entry.lastConnected = 0
       for (const peer of this.swarm.connections) peer.updateInterest()

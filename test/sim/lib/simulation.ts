@@ -49,6 +49,15 @@ export class Simulation {
     }
   }
 
+  /** As `runUntil`, for conditions that ask a session: asking is a turn of its own, which may not come after each event. */
+  runUntilSo(condition: () => boolean, limitMs = 600_000, what = 'the condition', stepMs = 50): void {
+    const limit = this.clock.now() + limitMs
+    while (!condition()) {
+      if (this.clock.now() >= limit) throw new Error(`${what} did not come about within ${limitMs} ms of virtual time`)
+      this.run(stepMs)
+    }
+  }
+
   /** As `runUntil`, for conditions that cost too much to be asked after each event. */
   runEverySecond(condition: () => boolean, limitMs: number, what: () => string): void {
     const limit = this.clock.now() + limitMs

@@ -1,15 +1,17 @@
 /** Whole sessions in a simulated world, and one torrent they share. */
 
 import type { Alert } from '../../../src/alert/alert.ts'
-import { Sha1Hash } from '../../../src/core/digest.ts'
-import { AlertCategory, TorrentFlags } from '../../../src/core/enums.ts'
-import { sha1 } from '../../../src/core/hash.ts'
+import { BLOCK_SIZE } from '../../../src/core/brands.ts'
+import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
+import { AlertCategory, FileFlags, ProtocolVersion, TorrentFlags } from '../../../src/core/enums.ts'
+import { sha1, sha256 } from '../../../src/core/hash.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 import type { AddTorrentParams } from '../../../src/metainfo/add-torrent-params.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
 import { CreateFlags } from '../../../src/metainfo/create-flags.ts'
 import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
 import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
+import { merkleNumLeafs, merkleRoot } from '../../../src/metainfo/merkle.ts'
 import { Engine } from '../../../src/session/engine.ts'
 import type { TorrentHandle } from '../../../src/session/torrent-handle.ts'
 import type { SettingsPack } from '../../../src/settings/pack-type.ts'
@@ -53,6 +55,49 @@ export function makeTorrent(size: number, pieceLength: number, seed = 1, tracker
   for (const tracker of trackers) creator.addTracker(tracker)
   const file = creator.generateBuf()
   return { content, pieceLength, file, infoHash: loadTorrentBuffer(file).ti!.infoHashes().v1 }
+}
+
+/** Makes a torrent of several files, of any kind. */
+export function makeFilesTorrent(
+  sizes: readonly number[],
+  pieceLength: number,
+  flags: number = CreateFlags.v1Only,
+  seed = 1,
+): SimTorrent {
+  const rng = new SeededRng(seed)
+  const entries = sizes.map((size, i) => new CreateFileEntry(`many-${seed}/file-${i}`, size))
+  const creator = new CreateTorrent(entries, pieceLength, flags)
+  const content = new Uint8Array(creator.totalSize())
+  const files: Uint8Array[] = []
+  let offset = 0
+  for (const { size, flags: kind } of creator.fileList()) {
+    const bytes = content.subarray(offset, offset + size)
+    offset += size
+    files.push((kind & FileFlags.flagPadFile) === 0 ? bytes : bytes.subarray(0, 0))
+    rng.fill(files.at(-1)!)
+  }
+  if ((flags & CreateFlags.v2Only) === 0) {
+    for (let piece = 0; piece < creator.numPieces(); piece++) {
+      const at = piece * pieceLength
+      creator.setHash(piece, new Sha1Hash(sha1(content.subarray(at, at + creator.pieceSize(piece)))))
+    }
+  }
+  if ((flags & CreateFlags.v1Only) === 0) {
+    for (const [f, bytes] of files.entries()) {
+      for (let piece = 0; piece * pieceLength < bytes.length; piece++) {
+        const part = bytes.subarray(piece * pieceLength, (piece + 1) * pieceLength)
+        const leafs: Uint8Array[] = []
+        for (let at = 0; at < part.length; at += BLOCK_SIZE) leafs.push(sha256(part.subarray(at, at + BLOCK_SIZE)))
+        const whole = bytes.length > pieceLength ? pieceLength / BLOCK_SIZE : merkleNumLeafs(leafs.length)
+        while (leafs.length < whole) leafs.push(new Uint8Array(32))
+        creator.setHash2(f, piece, new Sha256Hash(merkleRoot(Buffer.concat(leafs))))
+      }
+    }
+  }
+  const file = creator.generateBuf()
+  const hashes = loadTorrentBuffer(file).ti!.infoHashes()
+  const infoHash = hashes.hasV1() ? hashes.v1 : (hashes.get(ProtocolVersion.V2) as Sha1Hash)
+  return { content, pieceLength, file, infoHash }
 }
 
 export interface NodeOptions {
