@@ -22,6 +22,7 @@ describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a
       ['b/c', 5 * MIB],
     ])
     const tracker = await trackerFor([content])
+    peers.push(tracker)
     const torrent = torrentFile(space, content, tracker.httpUrl)
     const seed = await LtPeer.start({ torrent, save: content.parent, listen: '127.0.0.2:0', upload_limit: 3 * MIB })
     peers.push(seed)
@@ -51,12 +52,12 @@ describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a
     for (const save of saves) expectArrived(content, save)
     expect(ours.reduce((sum, leech) => sum + leech.handle.status().totalPayloadUpload, 0)).toBeGreaterThan(0)
     for (const leech of ours) expect(leech.handle.status().totalFailedBytes).toBe(0)
-    await tracker.stop()
   })
 
   test('of one seed of ours and leeches of other kinds ends with everybody whole', async () => {
     const content = await makeContent(space, 'from-us', [['', 12 * MIB + 3]])
     const tracker = await trackerFor([content])
+    peers.push(tracker)
     const torrent = torrentFile(space, content, tracker.udpUrl)
     const saves = ['aria2', 'libtorrent', 'libtorrent', 'ours'].map(name => space.dir(name))
     const seed = await Ours.start({ torrent: withTracker(content, tracker.udpUrl), save: content.parent })
@@ -79,6 +80,5 @@ describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a
     peers.push(ours)
     await Promise.all([aria2.finished(), ours.finished(), ...theirs.map(leech => leech.event('finished'))])
     for (const save of saves) expectArrived(content, save)
-    await tracker.stop()
   })
 })

@@ -37,6 +37,9 @@ export async function startOpentracker(options: OpentrackerOptions): Promise<Ope
   // it changes its root to `-d` and its user to `-u` if it may: the list is named as seen from there
   const args = ['-i', address, '-p', String(port), '-P', String(port), '-d', root, '-u', 'nobody', '-w', 'whitelist']
   const child = spawn('opentracker', args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  const last = () => void child.kill('SIGKILL')
+  process.once('exit', last)
+  child.once('exit', () => process.off('exit', last))
   let output = ''
   child.stdout.on('data', chunk => (output += chunk))
   child.stderr.on('data', chunk => (output += chunk))
