@@ -211,9 +211,15 @@ export class TorrentInfo {
     return this.#infoHashes
   }
 
-  /** The v1 info-hash, or the v2 one cut to 20 bytes if there is one. */
+  /**
+   * The v1 info-hash; of a v2-only torrent the first 20 bytes of the v2 one.
+   *
+   * Deviation: libtorrent gives the truncated v2 hash of a hybrid torrent, which older clients do not find by.
+   *
+   * @deprecated use `infoHashes()`
+   */
   infoHash(): Sha1Hash {
-    return this.#infoHashes.getBest()
+    return this.#infoHashes.hasV1() ? this.#infoHashes.v1 : this.#infoHashes.getBest()
   }
 
   v1(): boolean {

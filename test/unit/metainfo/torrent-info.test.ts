@@ -140,3 +140,10 @@ test('an info section from a peer is the whole torrent', () => {
     expect(info.metadataSize()).toBe(section.length)
   }
 })
+
+test('the one info-hash of a hybrid torrent is the v1 one, which every client finds by', () => {
+  const v1 = new Sha1Hash('11'.repeat(20))
+  const hybrid = new TorrentInfo(new InfoHash(v1, new Sha256Hash('22'.repeat(32))))
+  expect(hybrid.infoHash().equals(v1)).toBe(true)
+  expect(hybrid.infoHashes().getBest().equals(v1)).toBe(false)
+})
