@@ -103,6 +103,11 @@ export class DownloadQueue {
     return this.sent.some(isBusy) || this.queued.some(isBusy)
   }
 
+  /** What the peer still has to answer is half of what it should be: more that was picked already counts for nothing. */
+  get #runsDry(): boolean {
+    return this.sent.length <= this.desiredSize >> 1
+  }
+
   /** Sends what is queued, at the end of the turn. */
   #send(): void {
     if (this.#flushQueued || this.queued.length === 0 || this.sent.length >= this.desiredSize) return
@@ -150,11 +155,13 @@ export class DownloadQueue {
     this.#received = 0
     this.#slot = -1
     let at = this.sent.indexOf(piece, block)
+    let asked = true
     if (at < 0) {
       // not asked for, or not yet
       const queuedAt = this.queued.indexOf(piece, block)
       const pending = queuedAt >= 0 ? this.queued.removeAt(queuedAt) : new PendingBlock(piece, block, length, false)
       if (queuedAt < 0) {
+        asked = false
         pending.notWanted = true
         this.#doubtful++
         host.alert(peer, { kind: 'unwantedBlock', piece, block })
@@ -169,9 +176,10 @@ export class DownloadQueue {
     }
     const pending = this.sent.at(at)
     this.#receiving = pending
-    if ((pending.notWanted && !host.isRequested(piece, block)) || host.isDownloaded(piece, block) || host.uploadOnly) {
-      return false
-    }
+    // Deviation: libtorrent takes a block that it asked others for from whoever sends it. A liar could spoil the
+    // pieces of honest peers with that, until they are banned along with it.
+    if (!asked || (pending.notWanted && !host.isRequested(piece, block))) return false
+    if (host.isDownloaded(piece, block) || host.uploadOnly) return false
     this.#slot = host.leaseSlot(peer, piece, block)
     return this.#slot >= 0
   }
@@ -217,7 +225,7 @@ export class DownloadQueue {
     }
     if (peer.disconnecting) return
     if (host.gracefulPause) peer.checkGracefulPause()
-    else if (this.length <= this.desiredSize >> 1) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
+    else if (this.#runsDry) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
   }
 
   rejected(piece: PieceIndex, block: BlockIndex): void {
@@ -403,7 +411,7 @@ export class DownloadQueue {
     if (this.sent.length > 0 && !peer.receivingPaused && now - this.lastPiece > settings.pieceTimeout * 1000) {
       this.#snub()
     }
-    if (!peer.peerChoking && peer.amInterested && this.length <= this.desiredSize >> 1) {
+    if (!peer.peerChoking && peer.amInterested && this.#runsDry) {
       this.refill(C.PICKER_INCOMING_PIECE_PICKS)
     }
   }

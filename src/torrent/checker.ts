@@ -21,7 +21,8 @@ export class Checker {
   /** Next piece to hand to the disk, and how many were judged. */
   #next: PieceIndex = 0
   #checked = 0
-  #jobs = 0
+  /** First pieces of the jobs under way. They may end in any order. */
+  readonly #underWay = new Set<PieceIndex>()
   #running = false
   /** Paused, and jobs are still under way. */
   #pausing = false
@@ -40,9 +41,11 @@ export class Checker {
     return content === null ? 0 : Math.floor((this.#checked * 1_000_000) / content.geometry.numPieces)
   }
 
-  /** Pieces judged so far, from the first on. */
+  /** Pieces judged so far, from the first on without a gap: where a check that was broken off goes on. */
   get numChecked(): number {
-    return this.#checked
+    let until = this.#next
+    for (const first of this.#underWay) until = Math.min(until, first)
+    return until
   }
 
   // ---- resume data -------------------------------------------------------------------------------
@@ -151,7 +154,7 @@ export class Checker {
     this.#run++
     this.#next = from
     this.#checked = from
-    this.#jobs = 0
+    this.#underWay.clear()
     this.#running = false
     this.#pausing = false
     torrent.content!.needPicker()
@@ -179,7 +182,7 @@ export class Checker {
   pause(): void {
     this.#running = false
     this.#pausing = true
-    if (this.#jobs === 0) this.#nowPaused()
+    if (this.#underWay.size === 0) this.#nowPaused()
   }
 
   /** The last job that ran when the check was paused has ended: its alert comes once. */
@@ -203,12 +206,12 @@ export class Checker {
     const budget = Math.max(settings.checkingMemUsage * BLOCK_SIZE, JOB_BYTES * 2)
     const atOnce = Math.max(6, Math.ceil(budget / (perJob * geometry.pieceLength)))
     const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
-    while (this.#running && this.#jobs < atOnce && this.#next < geometry.numPieces) {
+    while (this.#running && this.#underWay.size < atOnce && this.#next < geometry.numPieces) {
       const first = this.#next
       const count = Math.min(perJob, geometry.numPieces - first)
       const run = this.#run
       this.#next += count
-      this.#jobs++
+      this.#underWay.add(first)
       disk.hashPieces(content.storage!, first, count, want, result =>
         torrent.env.turn.run('check', () => {
           if (run === this.#run) this.#hashed(first, count, result)
@@ -221,7 +224,7 @@ export class Checker {
   #hashed(first: PieceIndex, count: number, result: HashResult): void {
     const torrent = this.#torrent
     const content = torrent.content!
-    this.#jobs--
+    this.#underWay.delete(first)
     const answered = Math.floor((result.v1?.length ?? 0) / 20) || Math.floor((result.v2?.length ?? 0) / 32)
     for (let i = 0; i < Math.min(answered, count); i++) {
       if (!this.#judge(first + i, result, i)) return
@@ -231,8 +234,8 @@ export class Checker {
     torrent.stateUpdated()
     if (this.#next < content.geometry.numPieces) {
       if (this.#running) this.#fill()
-      else if (this.#jobs === 0) this.#nowPaused()
-    } else if (this.#jobs === 0) this.#done()
+      else if (this.#underWay.size === 0) this.#nowPaused()
+    } else if (this.#underWay.size === 0) this.#done()
   }
 
   /** @returns false if the check is over */
@@ -250,7 +253,7 @@ export class Checker {
       this.#run++
       this.#next = 0
       this.#checked = 0
-      this.#jobs = 0
+      this.#underWay.clear()
       this.#running = false
       torrent.inconsistentHashes(piece)
       return false
@@ -275,7 +278,7 @@ export class Checker {
       this.#run++
       this.#next = 0
       this.#checked = 0
-      this.#jobs = 0
+      this.#underWay.clear()
       torrent.setAutoManaged(false)
       this.#running = false
       torrent.diskError(result.error!, 'read')
@@ -289,7 +292,7 @@ export class Checker {
     if (resumeAt < end) {
       const count = end - resumeAt
       this.#checked -= count
-      this.#jobs++
+      this.#underWay.add(resumeAt)
       const run = this.#run
       const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
       torrent.env.disk.hashPieces(content.storage!, resumeAt, count, want, rest =>

@@ -1,7 +1,6 @@
 /** The peers a torrent knows: found, counted, chosen to connect to, banned and forgotten. */
 
-import type { Endpoint } from '../core/endpoint.ts'
-import { isLinkLocal, isLocal, isUnspecified, isV6 } from '../core/endpoint.ts'
+import { addressKey, type Endpoint, isLinkLocal, isLocal, isUnspecified, isV6 } from '../core/endpoint.ts'
 import { Operation, PexFlags } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -410,8 +409,12 @@ export class PeerList {
     const outgoing = c.isOutgoing()
     const ours = (outgoing ? other : c).localEndpoint()[1]
     const theirs = (outgoing ? c : other).remote()[1]
-    const loses =
-      (ours < theirs && !outgoing) || (ours > theirs && outgoing) || (ours === theirs && this.#rng.below(2) === 1)
+    // With the same port the address decides. A coin, as libtorrent throws, makes both ends close both connections
+    // every other time, and they meet again, at the same moment, a minute later.
+    const near = addressKey(c.localEndpoint()[0])
+    const far = addressKey(c.remote()[0])
+    const first = ours !== theirs ? ours < theirs : near !== far ? near < far : this.#rng.below(2) === 0
+    const loses = first !== outgoing
     if (loses && !other.failed()) {
       c.disconnect(duplicate, Operation.bittorrent)
       return false
