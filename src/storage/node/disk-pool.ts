@@ -451,11 +451,11 @@ class NodeDisk implements DiskIo {
 function* nothingToDo(): Steps<void> {}
 
 /**
- * Deviation: `max_queued_disk_bytes` is 1 MiB by default in libtorrent, where it counts only blocks that wait
- * for the disk. Here payload of unfinished pieces is counted too, so less than 32 MiB would throttle peers.
+ * Deviation: libtorrent lets 100 MiB of blocks wait for the disk. Here payload of unfinished pieces is counted too. More
+ * than 32 MiB gains nothing: what the disk cannot take at once, it cannot take later either, and peers pause meanwhile.
  */
 function writeBudget(settings: DiskSettings): number {
-  return Math.max(MIN_WRITE_BUDGET, settings.maxQueuedDiskBytes)
+  return Math.max(MIN_WRITE_BUDGET, settings.maxQueuedDiskBytes / 4)
 }
 
 /** Hashing is done by the same workers, so `hashing_threads` is not looked at. */

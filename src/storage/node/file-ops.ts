@@ -330,9 +330,15 @@ function removeFile(name: string, file: number): DiskFailure | null {
 
 /** Copies what the part file has of a file to where it belongs now that it is wanted. */
 function exportPart(task: Task<'exportPart'>, storage: number, files: WorkerFiles): null {
-  const target = files.openForWrite(storage, task.file, task.path, task.flags | SliceFlags.truncate, task.fileSize)
+  const { fd: target } = files.openForWrite(
+    storage,
+    task.file,
+    task.path,
+    task.flags | SliceFlags.truncate,
+    task.fileSize,
+  )
   if (task.ranges.length > 0) {
-    const source = files.openForWrite(storage, 0, task.part.path, SliceFlags.part, 0)
+    const { fd: source } = files.openForWrite(storage, 0, task.part.path, SliceFlags.part, 0)
     const buffer = new Uint8Array(STEP)
     for (let i = 0; i < task.ranges.length; i += 3) {
       const length = task.ranges[i + 2]!
@@ -354,7 +360,7 @@ function exportPart(task: Task<'exportPart'>, storage: number, files: WorkerFile
 
 /** Writes zeros behind the file's end until it has its size, a step at a time. @returns bytes left to do */
 function allocateStep(task: Task<'allocate'>, storage: number, files: WorkerFiles): number {
-  const fd = files.openForWrite(storage, task.file, task.path, task.flags, task.fileSize)
+  const { fd } = files.openForWrite(storage, task.file, task.path, task.flags, task.fileSize)
   try {
     const size = fs.fstatSync(fd).size
     if (size > task.fileSize) {

@@ -24,7 +24,14 @@ import {
   type WireRead,
 } from '../worker-protocol.ts'
 import { runFileTask } from './file-ops.ts'
-import { readFully, syncFile, type WorkerFiles, writePartEntries, writeViews } from './worker-files.ts'
+import {
+  readFully,
+  syncFile,
+  type WorkerFiles,
+  type WriteTarget,
+  writePartEntries,
+  writeViews,
+} from './worker-files.ts'
 import { HasherCache, leafCount } from './worker-hash.ts'
 
 /** Large enough that a call's cost vanishes, small enough that the bytes are still in the cache when they are hashed. */
@@ -195,7 +202,7 @@ export class JobRunner {
     const flags = slices[s + SLICE.flags] as number
     const offset = slices[s + SLICE.offset] as number
     const operation = (flags & SliceFlags.part) !== 0 ? Operation.partfileWrite : Operation.fileWrite
-    let fd = -1
+    let target: WriteTarget | null = null
     let views: Uint8Array[] = []
     let viewsStart = 0
     let viewsEnd = 0
@@ -204,24 +211,25 @@ export class JobRunner {
       const from = Math.max(start, run.start)
       const to = Math.min(end, run.end)
       if (from >= to || run.view === null) continue
-      if (fd < 0) {
+      if (target === null) {
         const name = slices[s + SLICE.path] as string
-        fd = this.#files.openForWrite(job.storage, file, name, flags, slices[s + SLICE.fileSize] as number)
+        target = this.#files.openForWrite(job.storage, file, name, flags, slices[s + SLICE.fileSize] as number)
       }
       if (views.length > 0 && from !== viewsEnd) {
-        this.#writeOps += writeViews(fd, views, offset + viewsStart - start, operation, file)
+        this.#writeOps += writeViews(target, views, offset + viewsStart - start, operation, file)
         views = []
       }
       if (views.length === 0) viewsStart = from
       views.push(run.view.subarray(from - run.start, to - run.start))
       viewsEnd = to
     }
-    if (views.length > 0) this.#writeOps += writeViews(fd, views, offset + viewsStart - start, operation, file)
-    if (fd >= 0 && job.sync) syncFile(fd, file)
+    if (target === null) return
+    if (views.length > 0) this.#writeOps += writeViews(target, views, offset + viewsStart - start, operation, file)
+    if (job.sync) syncFile(target.fd, file)
   }
 
   #writePartHeader(storage: number, part: WirePart): void {
-    const fd = this.#files.openForWrite(storage, 0, part.path, SliceFlags.part, 0)
+    const { fd } = this.#files.openForWrite(storage, 0, part.path, SliceFlags.part, 0)
     writePartEntries(fd, part)
   }
 

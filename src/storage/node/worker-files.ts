@@ -6,12 +6,18 @@ import { FileOpenMode, Operation } from '../../core/enums.ts'
 import { diskFailure, shortRead, shortWrite } from '../disk-error.ts'
 import { SliceFlags, type WirePart } from '../worker-protocol.ts'
 
-interface OpenEntry {
+interface OpenEntry extends WriteTarget {
   readonly storage: number
   readonly file: number
   readonly path: string
   readonly writable: boolean
+}
+
+/** What `openForWrite` gives. */
+export interface WriteTarget {
   readonly fd: number
+  /** Bytes per write call. */
+  readonly step: number
 }
 
 /** Map keys of the files of one storage are consecutive numbers; file counts stay far below this. */
@@ -20,8 +26,13 @@ const FILES_PER_STORAGE = 2 ** 26
 const PART_SLOT = FILES_PER_STORAGE - 1
 /** The kernel takes no more views in one call. */
 const MAX_IOV = 1024
-/** Bytes per write call; see bench/commit.js. */
-const WRITE_STEP = 64 * 1024
+/** Bytes per write call to a file that has its disk space: one to sixteen calls a MiB make 0.03 s of CPU a GiB. */
+const WRITE_STEP = 256 * 1024
+/**
+ * Bytes per write call to a file that is coming into being. Larger ones make the kernel take its page cache in larger
+ * pieces of memory; where those are scarce, or new to a virtual machine, a GiB costs 0.3 to 2.7 s of CPU instead of 0.45.
+ */
+const FRESH_WRITE_STEP = 16 * 1024
 
 /** Descriptors by storage and file. */
 export class WorkerFiles {
@@ -55,16 +66,17 @@ export class WorkerFiles {
    *
    * @param flags `SliceFlags` bits: `truncate` brings the file to `fileSize`, `executable` and `part` as named
    */
-  openForWrite(storage: number, file: number, name: string, flags: number, fileSize: number): number {
+  openForWrite(storage: number, file: number, name: string, flags: number, fileSize: number): WriteTarget {
     const key = keyOf(storage, file, flags)
     let entry = this.#lookup(key, name)
     if (entry === undefined || !entry.writable) {
       if (entry !== undefined) this.#close(key, entry)
       const fd = openOrCreate(name, (flags & SliceFlags.executable) !== 0, file)
-      entry = this.#remember(key, { storage, file, path: name, writable: true, fd })
+      const step = isFresh(fd, fileSize, file) ? FRESH_WRITE_STEP : WRITE_STEP
+      entry = this.#remember(key, { storage, file, path: name, writable: true, fd, step })
     }
     if ((flags & SliceFlags.truncate) !== 0) setSize(entry.fd, fileSize, file)
-    return entry.fd
+    return entry
   }
 
   /** A descriptor to read from. */
@@ -78,7 +90,7 @@ export class WorkerFiles {
       } catch (error) {
         throw diskFailure(error, Operation.fileOpen, file)
       }
-      entry = this.#remember(key, { storage, file, path: name, writable: false, fd })
+      entry = this.#remember(key, { storage, file, path: name, writable: false, fd, step: 0 })
     }
     return entry.fd
   }
@@ -154,6 +166,15 @@ function openOrCreate(name: string, executable: boolean, file: number): number {
   }
 }
 
+/** Less than half of the file has disk space. */
+function isFresh(fd: number, fileSize: number, file: number): boolean {
+  try {
+    return fs.fstatSync(fd).blocks * 512 < fileSize / 2
+  } catch (error) {
+    throw diskFailure(error, Operation.fileStat, file)
+  }
+}
+
 function setSize(fd: number, size: number, file: number): void {
   try {
     if (fs.fstatSync(fd).size !== size) fs.ftruncateSync(fd, size)
@@ -180,14 +201,21 @@ export function readFully(fd: number, view: Uint8Array, position: number, operat
   return calls
 }
 
-/** Writes all of the view. @returns number of system calls */
-export function writeFully(fd: number, view: Uint8Array, position: number, operation: Operation, file: number): number {
+/** Writes all of the view, `step` bytes at a time. @returns number of system calls */
+export function writeFully(
+  fd: number,
+  view: Uint8Array,
+  position: number,
+  operation: Operation,
+  file: number,
+  step: number = FRESH_WRITE_STEP,
+): number {
   let at = 0
   let calls = 0
   while (at < view.length) {
     let n: number
     try {
-      n = fs.writeSync(fd, view, at, Math.min(WRITE_STEP, view.length - at), position + at)
+      n = fs.writeSync(fd, view, at, Math.min(step, view.length - at), position + at)
     } catch (error) {
       throw diskFailure(error, operation, file)
     }
@@ -200,13 +228,15 @@ export function writeFully(fd: number, view: Uint8Array, position: number, opera
 
 /** Writes the views one after the other. @returns number of system calls */
 export function writeViews(
-  fd: number,
+  target: WriteTarget,
   views: readonly Uint8Array[],
   position: number,
   operation: Operation,
   file: number,
 ): number {
-  if (views.length === 1) return writeFully(fd, views[0]!, position, operation, file)
+  const { fd, step } = target
+  if (views.length === 1) return writeFully(fd, views[0]!, position, operation, file, step)
+  if (step < WRITE_STEP) return writeRest(fd, views, 0, position, operation, file)
   let calls = 0
   let at = position
   for (let first = 0; first < views.length; first += MAX_IOV) {

@@ -175,7 +175,7 @@ describe('open files', () => {
     fs.writeFileSync(a, 'a')
     const reading = files.openForRead(1, 0, a, 0)
     expect(files.openForRead(1, 0, a, 0)).toBe(reading)
-    const writing = files.openForWrite(1, 0, a, 0, 1)
+    const writing = files.openForWrite(1, 0, a, 0, 1).fd
     expect(files.openForRead(1, 0, a, 0)).toBe(writing)
     fs.renameSync(a, path.join(root, 'b'))
     files.openForWrite(1, 0, path.join(root, 'b'), 0, 1)
@@ -187,11 +187,24 @@ describe('open files', () => {
     expect(files.takeEvents()).toBeNull()
   })
 
+  test('files that come into being are written in small steps, others in large ones', () => {
+    const fresh = files.openForWrite(1, 0, path.join(root, 'fresh'), SliceFlags.truncate, 1 << 20)
+    const views = [new Uint8Array(40_000).fill(1), new Uint8Array(30_000).fill(2)]
+    expect(writeViews(fresh, views, 0, 7, 0)).toBe(3 + 2)
+    const old = path.join(root, 'old')
+    fs.writeFileSync(old, new Uint8Array(1 << 20).fill(9))
+    expect(writeViews(files.openForWrite(1, 1, old, 0, 1 << 20), views, 0, 7, 1)).toBe(1)
+    const expected = Buffer.concat(views)
+    for (const name of ['fresh', 'old']) {
+      expect(fs.readFileSync(path.join(root, name)).subarray(0, expected.length).equals(expected)).toBe(true)
+    }
+  })
+
   test('views of any number and size are written in order', () => {
     const name = path.join(root, 'v')
     const fd = fs.openSync(name, 'w+')
     const views = Array.from({ length: 3000 }, (_, i) => new Uint8Array(i % 7).fill(i & 255))
-    writeViews(fd, views, 5, 7, 0)
+    writeViews({ fd, step: 1 << 20 }, views, 5, 7, 0)
     const expected = Buffer.concat([Buffer.alloc(5), ...views])
     expect(fs.readFileSync(name).equals(expected)).toBe(true)
     const back = new Uint8Array(expected.length - 5)
