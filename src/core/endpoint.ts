@@ -1,6 +1,6 @@
 /** Network addresses: canonical text, packed bytes, compact forms (BEP 5, 7, 23) and what kind an address is. */
 
-import ipaddr from 'ipaddr.js'
+import { createRequire } from 'node:module'
 import { bytesToBinary } from './bytes.ts'
 
 /**
@@ -27,8 +27,8 @@ export function parseAddress(text: string): string | null {
   const percent = text.indexOf('%')
   const zone = percent < 0 ? '' : text.slice(percent)
   const bare = percent < 0 ? text : text.slice(0, percent)
-  if (!ipaddr.IPv6.isValid(bare)) return null
-  const v6 = ipaddr.IPv6.parse(bare)
+  if (!ipaddr().IPv6.isValid(bare)) return null
+  const v6 = ipaddr().IPv6.parse(bare)
   return v6.isIPv4MappedAddress() ? v6.toIPv4Address().toString() : v6.toRFC5952String() + zone
 }
 
@@ -65,14 +65,15 @@ export function addressBytes(address: string): Uint8Array {
   }
   const percent = address.indexOf('%')
   const bare = percent < 0 ? address : address.slice(0, percent)
-  if (!ipaddr.IPv6.isValid(bare)) throw new RangeError(`addressBytes: ${address} is not an address`)
-  return Uint8Array.from(ipaddr.IPv6.parse(bare).toByteArray())
+  if (!ipaddr().IPv6.isValid(bare)) throw new RangeError(`addressBytes: ${address} is not an address`)
+  return Uint8Array.from(ipaddr().IPv6.parse(bare).toByteArray())
 }
 
 /** Canonical text of 4 or 16 bytes at `at`. */
 export function addressFromBytes(bytes: Uint8Array, at: number, length: 4 | 16): string {
   if (length === 4) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
-  const v6 = new ipaddr.IPv6(Array.from(bytes.subarray(at, at + 16)))
+  const { IPv6 } = ipaddr()
+  const v6 = new IPv6(Array.from(bytes.subarray(at, at + 16)))
   return v6.isIPv4MappedAddress() ? v6.toIPv4Address().toString() : v6.toRFC5952String()
 }
 
@@ -174,4 +175,17 @@ export function sameNetwork(a: string, b: string, prefixBits: number): boolean {
   for (let i = 0; i < whole; i++) if (x[i] !== y[i]) return false
   const rest = prefixBits & 7
   return rest === 0 || ((x[whole]! ^ y[whole]!) & (0xff << (8 - rest)) & 0xff) === 0
+}
+
+type IpAddr = typeof import('ipaddr.js')
+
+let loaded: IpAddr | null = null
+
+/**
+ * Reads and writes IPv6. Loaded with the first such address, and required: that is what this package is made for,
+ * and importing it would have Node start its analyser of CommonJS modules, which takes 5 MiB.
+ */
+function ipaddr(): IpAddr {
+  loaded ??= createRequire(import.meta.url)('ipaddr.js') as IpAddr
+  return loaded
 }

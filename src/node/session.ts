@@ -1,13 +1,10 @@
 /** The session of Node programs: the engine over Node's sockets, files and threads. */
 
 import { writeSync } from 'node:fs'
-import { createNodeRuntime } from '../runtime/node-runtime.ts'
+import { createRequire } from 'node:module'
 import { SessionBase } from '../session/session-api.ts'
 import { type DiskIoConstructor, SessionParams } from '../session/session-params.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
-import { createDisabledDisk } from '../storage/disabled-disk.ts'
-import { createNodeDisk } from '../storage/node/disk-pool.ts'
-import { maxOpenFiles } from './open-files.ts'
 
 /** Files on disk: what sessions use if nothing else is said. */
 export const defaultDiskIoConstructor: DiskIoConstructor = Object.freeze({ kind: 'files' })
@@ -36,18 +33,7 @@ export class Session extends SessionBase {
    */
   constructor(params: SessionParams | SettingsPack = {}, flags = 0) {
     const full = params instanceof SessionParams ? params : new SessionParams(params)
-    const disabled = full.diskIoConstructor?.kind === 'disabled'
-    super({
-      runtime: createNodeRuntime(),
-      settings: full.settings,
-      ipFilter: full.ipFilter,
-      paused: ((full.flags | flags) & SessionBase.paused) !== 0,
-      maxOpenFiles: maxOpenFiles(),
-      createDisk: (settings, turn) =>
-        disabled
-          ? createDisabledDisk({ settings, defer: fn => queueMicrotask(() => turn(fn)) })
-          : createNodeDisk({ settings, turn }),
-    })
+    super(engineModule().makeEngine(full, ((full.flags | flags) & SessionBase.paused) !== 0))
   }
 
   /** Writes one byte to a file descriptor when alerts begin to wait: for programs that poll descriptors. */
@@ -57,4 +43,20 @@ export class Session extends SessionBase {
       writeSync(fd, byte)
     })
   }
+}
+
+type EngineModule = typeof import('./make-engine.ts')
+
+let loaded: EngineModule | null = null
+
+/**
+ * The engine is half of the package: programs that only read or make torrents do not pay for it. A session
+ * needs it at once, so it is required and not imported.
+ */
+function engineModule(): EngineModule {
+  loaded ??= createRequire(import.meta.url)(
+    // in a checkout, where the sources are run as they are, it comes from the built package: Node 20 runs no .ts
+    import.meta.url.endsWith('.ts') ? '../../dist/node/make-engine.js' : './make-engine.js',
+  ) as EngineModule
+  return loaded
 }

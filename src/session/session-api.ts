@@ -13,7 +13,7 @@ import type { PortFilter } from '../net/port-filter.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
-import { Engine, type EngineOptions } from './engine.ts'
+import type { Engine } from './engine.ts'
 import type { TorrentHandle } from './torrent-handle.ts'
 
 /** The end of a session: waits for it. */
@@ -60,8 +60,8 @@ export class SessionBase {
   #closing: Promise<void> | null = null
 
   /** @internal */
-  constructor(options: EngineOptions) {
-    this.engine = new Engine(options)
+  constructor(engine: Engine) {
+    this.engine = engine
   }
 
   // ---- torrents ------------------------------------------------------------------------------------
