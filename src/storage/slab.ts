@@ -45,6 +45,8 @@ export interface SlotPool {
   copyIn(slot: Slot, offset: number, source: Uint8Array): void
   /** `underPressure`, or this storage has used up the share it is limited to at present. */
   underPressureFor(owner: SlotOwner): boolean
+  /** The storage answers no more, or does again: as long as it does not, all such ones share a quarter of the budget. */
+  setStalled(owner: SlotOwner, stalled: boolean): void
   /** Called, in a turn of its own, once `underPressure` went from true to false, and when a storage's limit ends. */
   onRelief(fn: () => void): void
 }
@@ -88,6 +90,7 @@ export class Slab implements SlotPool {
   readonly #defer: (fn: () => void) => void
   readonly #heldBy = new Map<number, number>()
   readonly #limited = new Set<number>()
+  readonly #stalled = new Set<number>()
   readonly #relief: (() => void)[] = []
   #reliefDue = false
   #budget = 0
@@ -132,6 +135,11 @@ export class Slab implements SlotPool {
   setLimited(owner: SlotOwner, limited: boolean): void {
     if (limited) this.#limited.add(owner.id)
     else if (this.#limited.delete(owner.id)) this.#scheduleRelief()
+  }
+
+  setStalled(owner: SlotOwner, stalled: boolean): void {
+    if (stalled) this.#stalled.add(owner.id)
+    else if (this.#stalled.delete(owner.id)) this.#scheduleRelief()
   }
 
   underPressureFor(owner: SlotOwner): boolean {
@@ -232,7 +240,8 @@ export class Slab implements SlotPool {
   }
 
   #mayHold(owner: SlotOwner, count: number): boolean {
-    return !this.#limited.has(owner.id) || this.heldBy(owner) + count <= this.#budget / 4
+    const share = this.#stalled.has(owner.id) ? 4 * this.#stalled.size : this.#limited.has(owner.id) ? 4 : 1
+    return this.heldBy(owner) + count <= this.#budget / share
   }
 
   #mayGrow(): boolean {

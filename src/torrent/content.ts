@@ -41,6 +41,9 @@ export interface ContentHost {
   wantedComplete(): void
 }
 
+/** A disk that answers no write for so long hangs, or is as good as hung. */
+const STALL_MS = 500
+
 export class Content {
   readonly info: TorrentInfo
   readonly files: FileStorage
@@ -61,6 +64,10 @@ export class Content {
   #transfers: PieceTransfers | null = null
   /** Commits that the disk has not answered. */
   #committing = 0
+  /** Writes that the disk has not answered, and when it answered last, or was given the first of them. */
+  #writes = 0
+  #diskMovedAt = 0
+  #stalled = false
 
   constructor(
     info: TorrentInfo,
@@ -196,7 +203,13 @@ export class Content {
         blocksInPiece: piece => this.geometry.blocksInPiece(piece),
         payloadBlocks: piece => this.picker?.payloadBlocks(piece) ?? this.geometry.blocksInPiece(piece),
         spill: (piece, blocks, done) => {
-          this.#disk.spill(this.storage!, piece, blocks, error => this.#turn.run('spill', () => done(error)))
+          this.#writeBegins()
+          this.#disk.spill(this.storage!, piece, blocks, error =>
+            this.#turn.run('spill', () => {
+              this.#writeEnds()
+              done(error)
+            }),
+          )
         },
         blocksSpilled: (piece, blocks) => this.#blocksSpilled(piece, blocks),
         spillFailed: (piece, blocks, error) => this.#spillFailed(piece, blocks, error),
@@ -213,6 +226,8 @@ export class Content {
   }
 
   leaseSlot(piece: PieceIndex, block: BlockIndex): Slot {
+    // a disk that hangs must not end up with all the memory: the other torrents need some
+    if (this.#writes > 0 && !this.#stalled && this.#turn.now - this.#diskMovedAt > STALL_MS) this.#setStalled(true)
     return this.transfers.lease(piece, block)
   }
 
@@ -276,11 +291,27 @@ export class Content {
     }
   }
 
+  #writeBegins(): void {
+    if (this.#writes++ === 0) this.#diskMovedAt = this.#turn.now
+  }
+
+  #writeEnds(): void {
+    this.#writes--
+    this.#diskMovedAt = this.#turn.now
+    if (this.#stalled) this.#setStalled(false)
+  }
+
+  #setStalled(stalled: boolean): void {
+    this.#stalled = stalled
+    this.#disk.slots.setStalled(this.storage!, stalled)
+  }
+
   #commit(piece: PieceIndex): void {
     const sources = this.transfers.takeForCommit(piece)
     const picker = this.picker!
     picker.startedHashJob(piece)
     this.#committing++
+    this.#writeBegins()
     const hashes = this.#host.hashChecksDisabled ? { v1: null, v2: null } : this.expected(piece)
     this.#disk.commitPiece(this.storage!, piece, sources, hashes, this.#host.suspects(piece), result =>
       this.#turn.run('commit', () => this.#committed(piece, sources, result)),
@@ -289,6 +320,7 @@ export class Content {
 
   #committed(piece: PieceIndex, sources: readonly (Slot | 'disk')[], result: CommitResult): void {
     this.#committing--
+    this.#writeEnds()
     const { picker } = this
     if (picker === null || !picker.isDownloading(piece)) return
     picker.completedHashJob(piece)

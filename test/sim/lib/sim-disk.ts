@@ -53,11 +53,22 @@ export class SimDrive {
   blocksUntilCorruption = Number.POSITIVE_INFINITY
   /** Set: jobs fail with this `errno` name. */
   failure: string | null = null
+  #failingWrites: { readonly name: string; readonly which: (savePath: string) => boolean } | null = null
   #hung: ((savePath: string) => boolean) | null = null
   readonly #wake = new Set<() => void>()
 
   constructor(options: SimDriveOptions = {}) {
     this.options = { ...DEFAULTS, ...options }
+  }
+
+  /** Writes to the storages that `which` picks fail with this `errno` name; `null`: no more. */
+  failWrites(name: string | null, which: (savePath: string) => boolean = () => true): void {
+    this.#failingWrites = name === null ? null : { name, which }
+  }
+
+  /** @internal */
+  writeFailure(savePath: string): string | null {
+    return this.#failingWrites?.which(savePath) === true ? this.#failingWrites.name : null
   }
 
   /** Nothing moves any more, in all storages or in those whose save path `which` picks. */
@@ -421,6 +432,8 @@ export class SimDisk implements DiskIo {
   #writeFault(storage: SimStorage, piece: PieceIndex, bytes: number): DiskError | null {
     const fault = this.#fault(storage, piece, Operation.fileWrite)
     if (fault !== null) return fault
+    const name = this.#drive.writeFailure(storage.savePath)
+    if (name !== null) return this.#error(storage, piece, name, Operation.fileWrite)
     if (bytes > this.#drive.freeBytes) return this.#error(storage, piece, 'ENOSPC', Operation.fileWrite)
     this.#drive.freeBytes -= bytes
     return null

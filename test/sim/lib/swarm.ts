@@ -190,6 +190,24 @@ export class SwarmNode {
   }
 }
 
+/** Adds one more torrent to a session, on the same drive. */
+export function addTorrent(
+  node: SwarmNode,
+  torrent: SimTorrent,
+  savePath: string,
+  has: 'all' | readonly number[] = [],
+  change: (params: AddTorrentParams) => void = () => {},
+): TorrentHandle {
+  if (has === 'all' || has.length > 0) {
+    node.drive.fill(savePath, partFileName(torrent), piecesOf(torrent, has))
+  }
+  const params = loadTorrentBuffer(torrent.file)
+  params.savePath = savePath
+  params.flags &= ~(TorrentFlags.paused | TorrentFlags.autoManaged)
+  change(params)
+  return node.engine.turn.call(() => node.engine.addTorrent(params))
+}
+
 /** Several sessions with one torrent. */
 export class Swarm {
   readonly nodes: SwarmNode[] = []
