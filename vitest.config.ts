@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
+    // the built package runs as it does in Node, where it loads parts of itself when they are needed
+    server: { deps: { external: [/\/dist\//] } },
     include: ['test/**/*.{test,sim}.ts'],
     exclude: ['test/interop/**', 'node_modules/**', 'dist/**'],
     testTimeout: 60_000,

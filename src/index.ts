@@ -1,6 +1,16 @@
 /** Everything that programs may use. */
 
-export { Alert, type AlertClass, type AlertStatics, PeerAlert, TorrentAlert, TrackerAlert } from './alert/alert.ts'
+export {
+  Alert,
+  type AlertClass,
+  type AlertStatics,
+  alertCast,
+  numAlertTypes,
+  PeerAlert,
+  TorrentAlert,
+  TrackerAlert,
+  userAlertId,
+} from './alert/alert.ts'
 export type { AlertMap, AlertName } from './alert/alert-map.ts'
 export {
   DhtAnnounceAlert,
@@ -114,7 +124,7 @@ export { bencode } from './bencode/bencode.ts'
 export { type BencodeInput, type Entry, Preformatted } from './bencode/entry.ts'
 export { printEntry } from './bencode/print-entry.ts'
 export { Bitfield } from './core/bitfield.ts'
-export { InfoHash, Sha1Hash, Sha256Hash } from './core/digest.ts'
+export { InfoHash, Sha1Hash, Sha1Hash as PeerId, Sha256Hash } from './core/digest.ts'
 export type { Endpoint } from './core/endpoint.ts'
 export {
   AddPieceFlags,
@@ -248,8 +258,15 @@ export {
   setPieceHashes,
 } from './node/set-piece-hashes.ts'
 export { PeerInfo } from './peer/peer-info.ts'
+export { addMagnetUri } from './session/add-magnet-uri.ts'
 export { SessionProxy } from './session/session-api.ts'
 export { type DiskIoConstructor, SessionParams } from './session/session-params.ts'
+export {
+  readSessionParams,
+  type SessionParamsDict,
+  writeSessionParams,
+  writeSessionParamsBuf,
+} from './session/session-state.ts'
 export { TorrentHandle, type TrackerLike } from './session/torrent-handle.ts'
 export type { SettingsPack } from './settings/pack-type.ts'
 export {

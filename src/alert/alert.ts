@@ -163,6 +163,11 @@ export abstract class TrackerAlert extends TorrentAlert {
   }
 }
 
+/** Types of alerts there are; ids of types are below it. */
+export const numAlertTypes = 107
+/** Ids that programs may give to alert types of their own begin here. */
+export const userAlertId = 10000
+
 /** The alert as this type, or `null` if it is of another one. */
 export function alertCast<T extends Alert>(alert: Alert, type: AlertClass<T>): T | null {
   return alert.type() === type.alertType ? (alert as T) : null

@@ -4,7 +4,7 @@ import type { Alert } from '../alert/alert.ts'
 import type { AlertMap, AlertName } from '../alert/alert-map.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import { InfoHash } from '../core/digest.ts'
-import type { StatusFlags } from '../core/enums.ts'
+import { SaveStateFlags, type StatusFlags } from '../core/enums.ts'
 import { LibtorrentError } from '../core/error-code.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import type { IpFilter } from '../net/ip-filter.ts'
@@ -14,6 +14,8 @@ import type { SettingsPack } from '../settings/pack-type.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
 import type { Engine } from './engine.ts'
+import { SessionParams } from './session-params.ts'
+import { readSessionParams, SAVE_IP_FILTER, type SessionParamsDict, writeSessionParams } from './session-state.ts'
 import type { TorrentHandle } from './torrent-handle.ts'
 
 /** The end of a session: waits for it. */
@@ -52,6 +54,8 @@ export class SessionBase {
   static readonly tcpPeerClassId = 1
   static readonly localPeerClassId = 2
   static readonly paused = 4
+  static readonly saveSettings = SaveStateFlags.saveSettings
+  static readonly saveIpFilter = SAVE_IP_FILTER
 
   /** @internal */
   readonly engine: Engine
@@ -165,9 +169,47 @@ export class SessionBase {
     return this.engine.listen.sockets.find(socket => socket.listenPort !== 0)?.listenPort ?? 0
   }
 
+  /** Port of the first listen socket for SSL torrents; 0 if there is none (yet). */
+  sslListenPort(): number {
+    return this.engine.listen.sockets.find(socket => socket.ssl && socket.listenPort !== 0)?.listenPort ?? 0
+  }
+
   /** Closes the listen sockets and opens them anew, as the settings say. */
   reopenNetworkSockets(_options = 0): void {
     this.engine.turn.call(() => this.engine.listen.reopen())
+  }
+
+  /**
+   * What to keep for the next run: `new Session(session.sessionState())` has these settings and this IP filter.
+   * Torrents are not part of it: each has its resume data.
+   *
+   * @param flags which parts: `Session.saveSettings`, `Session.saveIpFilter`
+   */
+  sessionState(flags: SaveStateFlags = SaveStateFlags.all): SessionParams {
+    const params = new SessionParams()
+    if ((flags & SessionBase.saveSettings) !== 0) params.settings = this.engine.settings.nonDefaultPack()
+    if ((flags & SessionBase.saveIpFilter) !== 0) params.ipFilter = this.getIpFilter()
+    return params
+  }
+
+  /**
+   * As `sessionState`, as a dictionary that can be bencoded.
+   *
+   * @deprecated `writeSessionParams(session.sessionState())`
+   */
+  saveState(flags: SaveStateFlags = SaveStateFlags.all): SessionParamsDict {
+    return writeSessionParams(this.sessionState(flags), flags)
+  }
+
+  /**
+   * Takes over what `saveState` gave: settings that are not in it stay as they are.
+   *
+   * @deprecated `new Session(readSessionParams(...))`
+   */
+  loadState(state: SessionParamsDict | Uint8Array, flags: SaveStateFlags = SaveStateFlags.all): void {
+    const params = readSessionParams(state, flags)
+    this.applySettings(params.settings)
+    if ((flags & SessionBase.saveIpFilter) !== 0 && !params.ipFilter.empty()) this.setIpFilter(params.ipFilter)
   }
 
   // ---- settings --------------------------------------------------------------------------------------
