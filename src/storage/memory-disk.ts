@@ -307,8 +307,14 @@ class MemoryDisk implements DiskIo {
     const v2: Uint8Array[] = []
     const blocks: Uint8Array[] = []
     let error: DiskError | null = null
+    // a gap before that reads as zeros, as in a file with holes
+    let highest = -1
+    for (const piece of state.pieces.keys()) highest = Math.max(highest, piece)
     for (let piece = first; piece < first + count; piece++) {
-      const bytes = state.pieces.get(piece) ?? padOnly(state, piece)
+      const bytes =
+        state.pieces.get(piece) ??
+        padOnly(state, piece) ??
+        (piece < highest ? new Uint8Array(state.pieceSize(piece)) : null)
       if (bytes === null) {
         error = this.#missing(state, piece)
         break
