@@ -46,11 +46,11 @@ writeFileSync(join(root, 'docs/settings.md'), lines.join('\n'))
 const readBy = new Map()
 for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
   if (!file.endsWith('.ts') || file.startsWith('settings')) continue
-  for (const [, field] of readFileSync(join(root, 'src', file), 'utf8').matchAll(/\bsettings\??\.(\w+)/g))
-    readBy.set(field, file)
+  for (const [name] of readFileSync(join(root, 'src', file), 'utf8').matchAll(/\b[a-z]\w+/g)) readBy.set(name, file)
 }
-for (const { name, status } of entries) {
+for (const { name, status, reason } of entries) {
   const file = readBy.get(rows.get(name).field)
   if (status === 'yes' && file === undefined) console.log(`${name}: said to have its effect, but nothing reads it`)
-  if (status === 'not yet' && file !== undefined) console.log(`${name}: said to have none yet, but ${file} reads it`)
+  if (status === 'not yet' && reason === '' && file !== undefined)
+    console.log(`${name}: said to have none yet, but ${file} reads it`)
 }

@@ -164,6 +164,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       queueLength: n => this.counters.set(C.TRACKER_NUM_QUEUED_TRACKER_ANNOUNCES, n),
       idle: () => this.#maybeClosed(),
     })
+    runtime.resolver.setCacheTimeout(this.settings.resolverCacheTimeout)
     this.peers = this.#peerSession()
     this.env = {
       turn: this.turn,
@@ -437,8 +438,20 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
   connect(to: Endpoint): Stream {
     const { settings } = this
-    return this.runtime.connect({ to, local: this.#outgoingInterface(to), proxy: proxyFor(settings, 'peer') })
+    return this.runtime.connect({ to, local: this.#outgoingEndpoint(to), proxy: proxyFor(settings, 'peer') })
   }
+
+  /** Where a connection starts from, by `outgoing_interfaces` and `outgoing_port`; `null` leaves it to the system. */
+  #outgoingEndpoint(to: Endpoint): Endpoint | null {
+    const from = this.#outgoingInterface(to)
+    const { outgoingPort, numOutgoingPorts } = this.settings
+    if (outgoingPort <= 0) return from
+    const last = Math.min(65535, outgoingPort + Math.max(0, numOutgoingPorts))
+    if (this.#nextPort < outgoingPort || this.#nextPort > last) this.#nextPort = outgoingPort
+    return [from?.[0] ?? (isV6(to[0]) ? '::' : '0.0.0.0'), this.#nextPort++]
+  }
+
+  #nextPort = 0
 
   /** One of `outgoing_interfaces`, in turn, that fits the family. */
   #outgoingInterface(to: Endpoint): Endpoint | null {
