@@ -1008,6 +1008,7 @@ export class PeerConnection implements BtLinkOwner {
       requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
       sendReject: (request: BlockRequest) => peer.#sendReject(request),
       readCached: (request: BlockRequest) => peer.host!.readCached(request),
+      readAhead: (request: BlockRequest) => peer.host!.readAhead(request),
       read: (request: BlockRequest, done: Parameters<PeerHost['readBlock']>[2]) =>
         peer.host!.readBlock(peer, request, done),
       sendBlock: (request: BlockRequest, views: readonly Uint8Array[], release: () => void) => {

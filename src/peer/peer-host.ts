@@ -101,6 +101,8 @@ export interface PeerHost {
   judgeRequest(peer: PeerConnection, request: BlockRequest): 0 | 1 | 2
   /** The bytes asked for, if they are in memory. */
   readCached(request: BlockRequest): ReadResult | null
+  /** The bytes will be asked for soon: gets them into memory. */
+  readAhead(request: BlockRequest): void
   readBlock(peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void
   readFailed(peer: PeerConnection, request: BlockRequest, error: DiskError): void
   /** Pieces worth suggesting to a peer that lacks them; newest last. */

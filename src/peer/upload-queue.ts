@@ -46,6 +46,8 @@ export interface UploadPort {
   sendReject(request: BlockRequest): void
   /** The block if it is in memory already. */
   readCached(request: BlockRequest): ReadResult | null
+  /** Gets into memory what will be read soon. */
+  readAhead(request: BlockRequest): void
   read(request: BlockRequest, done: (result: ReadResult) => void): void
   sendBlock(request: BlockRequest, views: readonly Uint8Array[], release: () => void): void
   readFailed(request: BlockRequest, error: DiskError): void
@@ -55,6 +57,11 @@ export interface UploadPort {
   uploadedLastSecond(): number
   readonly closed: boolean
 }
+
+/** How many requests ahead a disk read begins, so that no request need wait for it: a mebibyte of them. */
+const AHEAD_REQUESTS = 64
+/** Offsets in a piece at which it is time to look ahead. */
+const AHEAD_EVERY = 256 * 1024
 
 interface Read {
   readonly request: BlockRequest
@@ -167,6 +174,10 @@ export class UploadQueue {
   }
 
   #read(request: BlockRequest): void {
+    if (request.begin % AHEAD_EVERY === 0) {
+      const coming = this.#requests.at(AHEAD_REQUESTS)
+      if (coming !== undefined && coming.piece !== request.piece) this.#port.readAhead(coming)
+    }
     if (this.#reads.length === 0) {
       const cached = this.#port.readCached(request)
       if (cached !== null) {

@@ -238,6 +238,9 @@ export interface DiskIo {
     flags: ReadFlags,
   ): ReadResult | null
 
+  /** A block there will be read soon. A back-end without a cache has no such method. */
+  readAhead?(storage: StorageHandle, piece: PieceIndex, offset: number): void
+
   /**
    * Hashes `count` pieces from `first` as they are on disk. Several jobs of 4 to 16 MiB each in flight keep
    * all workers busy. A missing or short file ends the job with what it has so far: see `HashResult`.

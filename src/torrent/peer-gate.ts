@@ -307,6 +307,12 @@ export class PeerGate implements PeerHost {
     return disk.readCached(content!.storage!, request.piece, request.begin, request.length, SEQUENTIAL)
   }
 
+  readAhead(request: BlockRequest): void {
+    const { env, content } = this.#torrent
+    if (content === null || !this.#torrent.ready || !content.havePiece(request.piece)) return
+    env.disk.readAhead?.(content.storage!, request.piece, request.begin)
+  }
+
   readBlock(_peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void {
     const { env, content } = this.#torrent
     const flags = env.settings.diskIoReadMode === 2 ? SEQUENTIAL_VOLATILE : SEQUENTIAL

@@ -182,6 +182,11 @@ class NodeDisk implements DiskIo {
     return state === null ? null : this.#reader.readCached(state, piece, offset, length, flags)
   }
 
+  readAhead(storage: StorageHandle, piece: PieceIndex, offset: number): void {
+    const state = this.#usable(storage)
+    if (state !== null) this.#reader.readAhead(state, piece, offset)
+  }
+
   hashPieces(
     storage: StorageHandle,
     first: PieceIndex,

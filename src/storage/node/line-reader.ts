@@ -99,6 +99,14 @@ export class LineReader {
     return { error: null, views, release: () => this.#cache.release(line) }
   }
 
+  /** As `DiskIo.readAhead`: does nothing when memory is short. */
+  readAhead(state: StorageState, piece: PieceIndex, offset: number): void {
+    const index = Math.floor(offset / LINE_SIZE)
+    if (this.#ahead < MAX_AHEAD || this.#cache.has(state.id, piece, index)) return
+    const line = this.#fill(state, piece, index, true)
+    if (line !== null) this.#cache.release(line)
+  }
+
   /** Someone begins with a line: whoever reads on will want the next ones. */
   #touch(state: StorageState, line: CacheLine, sequential: boolean): void {
     if (line.touched) return
