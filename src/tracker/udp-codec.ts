@@ -72,7 +72,8 @@ export function decodeHeader(packet: Uint8Array): { action: number; transactionI
 
 /** @returns the connection id, a copy; `null` if the packet is too short */
 export function decodeConnect(packet: Uint8Array): Uint8Array | null {
-  return packet.length < 16 ? null : packet.slice(8, 16)
+  // kept beyond this call, so a copy: `slice` of a `Buffer` is none
+  return packet.length < 16 ? null : new Uint8Array(packet.subarray(8, 16))
 }
 
 /** An announce response. */

@@ -225,6 +225,13 @@ export class Swarm {
     return node
   }
 
+  /** Starts a session on a host that there is already. */
+  addOn(runtime: SimRuntime, name: string, options: NodeOptions = {}): SwarmNode {
+    const node = new SwarmNode(this.#sim, name, this.torrent, options, runtime)
+    this.nodes.push(node)
+    return node
+  }
+
   /** Starts a session again on the host and the drive of one that was closed. */
   restart(old: SwarmNode, options: NodeOptions = {}): SwarmNode {
     const node = new SwarmNode(this.#sim, old.name, this.torrent, { ...options, drive: old.drive }, old.runtime)

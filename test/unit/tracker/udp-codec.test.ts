@@ -105,3 +105,10 @@ test('an error response is text', () => {
   expect(decodeError(Buffer.concat([new Uint8Array(8), Buffer.from('go away\0')]))).toBe('go away')
   expect(decodeError(new Uint8Array(8))).toBe('')
 })
+
+test('the connection id is a copy, also of a packet that is a Buffer', () => {
+  const packet = Buffer.from('0000000000000001' + '0102030405060708', 'hex')
+  const id = decodeConnect(packet)!
+  packet.fill(0xff)
+  expect(hex(id)).toBe('0102030405060708')
+})
