@@ -3,9 +3,15 @@
  * `Buffer.fill`, which does not care how source and target are aligned; `set` and `Buffer.copy` do.
  *
  *   node bench/slot-copy.js [--json]
+ *
+ * DIST names another folder with the built package.
  */
 
-import { Slab } from '../dist/storage/slab.js'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const { Slab } = await import(new URL('storage/slab.js', dist).href)
 
 const BLOCK = 16384
 const HEADER = 13

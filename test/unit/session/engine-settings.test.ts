@@ -15,9 +15,7 @@ function make(sim: Simulation, settings: SettingsPack) {
     return connect(options)
   }
   const timeouts: number[] = []
-  runtime.resolver.setCacheTimeout = (seconds: number) => {
-    timeouts.push(seconds)
-  }
+  Object.assign(runtime.resolver, { setCacheTimeout: (seconds: number) => void timeouts.push(seconds) })
   const engine = new Engine({
     runtime,
     createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, new SimDrive(), door),
