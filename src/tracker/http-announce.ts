@@ -161,7 +161,7 @@ export function readPeer(node: BdecodeNode): TrackerPeer | LibtorrentErrors {
   return {
     hostname: bytesToText(ip.stringValue()),
     port,
-    peerId: id.length === 20 ? id.slice() : new Uint8Array(20),
+    peerId: id.length === 20 ? new Uint8Array(id) : new Uint8Array(20),
   }
 }
 

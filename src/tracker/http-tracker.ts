@@ -121,7 +121,7 @@ export class HttpTracker implements TrackerJob {
       this.#fail(new ErrorCode(errnoError('EFBIG').value(), genericCategory()), Operation.sockRead)
       return
     }
-    this.#body.push(chunk.slice())
+    this.#body.push(new Uint8Array(chunk))
   }
 
   #onEnd(): void {

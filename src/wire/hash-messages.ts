@@ -33,7 +33,7 @@ const HASH_SIZE = 32
 export function readHashRequest(bytes: Uint8Array, at: number): HashRequest {
   const numbers = at + ROOT_SIZE
   return {
-    root: bytes.slice(at, numbers),
+    root: new Uint8Array(bytes.subarray(at, numbers)),
     base: readUint32(bytes, numbers),
     index: readUint32(bytes, numbers + 4),
     count: readUint32(bytes, numbers + 8),
