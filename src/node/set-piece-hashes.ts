@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { FileFlags, type Operation } from '../core/enums.ts'
 import {
   ErrorCode,
@@ -176,11 +176,14 @@ async function hashHere(plan: HashPlan, report: ProgressInOrder): Promise<void> 
   }
 }
 
-function hashOnWorkers(plan: HashPlan, report: ProgressInOrder, threads: number): Promise<void> {
+async function hashOnWorkers(plan: HashPlan, report: ProgressInOrder, threads: number): Promise<void> {
   const perRun = Math.min(RUN_BYTES / plan.pieceLength, plan.numPieces / (threads * 4))
   const runLength = Math.max(1, Math.floor(perRun))
   const control = new Int32Array(new SharedArrayBuffer(8))
   const task: WorkerTask = { plan, runLength, control }
+  // loaded here: most programs that import this package make no torrents
+  const { Worker } = await import('node:worker_threads')
+  report.signal?.throwIfAborted()
   const workers: Worker[] = []
   return new Promise((resolve, reject) => {
     let settled = false
