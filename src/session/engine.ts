@@ -405,6 +405,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
       starved = true
       peer.resumeReceiving()
     }
+    // Nobody asks for more while memory is short: what is not written or given up now would stay for good.
+    if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
   }
 
   #lastTurnover = 0

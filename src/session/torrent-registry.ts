@@ -182,6 +182,12 @@ export class TorrentRegistry implements RegistryPort {
     return out
   }
 
+  /** Some torrent has data on its way to the disk. */
+  get isWriting(): boolean {
+    for (const torrent of this.ticking) if (torrent.content?.writing === true) return true
+    return false
+  }
+
   memoryShort(): void {
     for (const torrent of this.ticking) torrent.content?.relieveMemory()
   }

@@ -117,4 +117,34 @@ describe('memory for blocks', () => {
       arena.finish(300_000)
     })
   })
+
+  test('memory that is only reserved does not stop the asking for good', () => {
+    const settings = { connections_limit: 600, max_queued_disk_bytes: 32 * MIB }
+    const options = { pieces: 64, pieceLength: MIB, seedRate: 1_000_000, victim: { settings } }
+    inArena(403, options, arena => {
+      const { slots } = arena.victim.engine.disk
+      const peers = [...Array(150).keys()].map(() => arena.attack())
+      arena.sim.run(1000)
+      const stallers = peers.map((peer, i) => {
+        peer.sendHave(i % 64)
+        peer.send(M.unchoke)
+        return new Trickler(peer, arena.torrent.content, MIB)
+      })
+      arena.sim.run(1000)
+      for (const staller of stallers) staller.send(100)
+      arena.sim.run(1000)
+      expect(slots.inUse).toBeGreaterThan(slots.budget * 0.5)
+      // for a moment others need most of the rest
+      const others: number[] = []
+      while (!slots.underPressure) others.push(slots.allocate())
+      arena.sim.run(50)
+      for (const slot of others) slots.release(slot)
+      for (let i = 0; i < 100; i++) {
+        for (const staller of stallers) staller.send(1)
+        arena.sim.run(1000)
+      }
+      expect(arena.victim.handle.status().progress).toBeGreaterThan(0.8)
+      arena.finish(600_000)
+    })
+  })
 })
