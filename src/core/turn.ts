@@ -26,11 +26,7 @@ export class Turn {
    * @param onCrash gets what was thrown inside a turn: a bug of this library, not of the world
    * @param onEnd   called when a turn is over
    */
-  constructor(
-    clock: () => number,
-    onCrash: (error: unknown, where: string) => void,
-    onEnd: () => void = () => {},
-  ) {
+  constructor(clock: () => number, onCrash: (error: unknown, where: string) => void, onEnd: () => void = () => {}) {
     this.#clock = clock
     this.#onCrash = onCrash
     this.#onEnd = onEnd
