@@ -292,7 +292,7 @@ export class TorrentHandle {
 
   piecePriority(index: number): number
   piecePriority(index: number, priority: number): void
-  piecePriority(index: number, priority?: number): number | void {
+  piecePriority(index: number, priority?: number): number | undefined {
     return this.#call(torrent => {
       const { content } = torrent
       if (priority === undefined) {
@@ -393,7 +393,7 @@ export class TorrentHandle {
 
   filePriority(index: number): number
   filePriority(index: number, priority: number): void
-  filePriority(index: number, priority?: number): number | void {
+  filePriority(index: number, priority?: number): number | undefined {
     return this.#call(torrent => {
       if (priority === undefined) {
         return (

@@ -103,11 +103,11 @@ export class Content {
   }
 
   get isSeed(): boolean {
-    return this.haveAll || (this.picker !== null && this.picker.isSeeding())
+    return this.haveAll || this.picker?.isSeeding() === true
   }
 
   get isFinished(): boolean {
-    return this.haveAll || (this.picker !== null && this.picker.isFinished())
+    return this.haveAll || this.picker?.isFinished() === true
   }
 
   wants(piece: PieceIndex): boolean {
