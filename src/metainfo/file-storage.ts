@@ -6,6 +6,7 @@
  */
 
 import { BLOCK_SIZE } from '../core/brands.ts'
+import { bytesEqual } from '../core/bytes.ts'
 import { Sha256Hash } from '../core/digest.ts'
 import { FileFlags } from '../core/enums.ts'
 import { ErrorCode, errnoError, genericCategory, LibtorrentError, libtorrentError } from '../core/error-code.ts'
@@ -237,7 +238,7 @@ export class FileStorage {
     const wanted = root.view()
     for (let i = 0; i < this.#count; i++) {
       const own = this.rootView(i)
-      if (own === null ? root.isAllZeros() : sameHash(own, wanted)) return i
+      if (own === null ? root.isAllZeros() : bytesEqual(own, wanted)) return i
     }
     return -1
   }
@@ -711,9 +712,4 @@ function genericError(name: string): LibtorrentError {
 
 function hasParent(path: string): boolean {
   return /[/\\]/.test(path.slice(0, -1))
-}
-
-function sameHash(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < HASH_SIZE; i++) if (a[i] !== b[i]) return false
-  return true
 }

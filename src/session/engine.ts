@@ -217,7 +217,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   addTorrent(params: AddTorrentParams): TorrentHandle {
     const fail = (error: LibtorrentErrors): never => {
       const code = libtorrentError(error)
-      this.alerts.post(new AddTorrentAlert(NO_TORRENT(params), params, code))
+      this.alerts.post(new AddTorrentAlert(unaddedTorrent(params), params, code))
       throw new LibtorrentError(code)
     }
     if (this.#closed) return fail(LibtorrentErrors.sessionIsClosing)
@@ -795,7 +795,7 @@ const NO_PEER_ID = new Sha1Hash()
 /** For alerts that are about no torrent. */
 const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }
 
-function NO_TORRENT(params: AddTorrentParams) {
+function unaddedTorrent(params: AddTorrentParams) {
   return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
 }
 

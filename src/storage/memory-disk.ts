@@ -1,7 +1,7 @@
 /** Keeps torrents in memory: for tests, benchmarks, and programs that stream what they download elsewhere. */
 
 import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
-import { bytesEqual } from '../core/bytes.ts'
+import { bytesEqual, concatBytes } from '../core/bytes.ts'
 import { type MoveFlags, MoveFlags as MoveFlagValues, Operation, TorrentFlags } from '../core/enums.ts'
 import { errnoError } from '../core/error-code.ts'
 import { PieceHasher, v2LeafCount } from '../metainfo/piece-hash.ts'
@@ -327,9 +327,9 @@ class MemoryDisk implements DiskIo {
     }
     return {
       error,
-      v1: want.v1 ? join(v1) : null,
-      v2: want.v2 ? join(v2) : null,
-      blockHashes: want.blockHashes ? join(blocks) : null,
+      v1: want.v1 ? concatBytes(v1) : null,
+      v2: want.v2 ? concatBytes(v2) : null,
+      blockHashes: want.blockHashes ? concatBytes(blocks) : null,
     }
   }
 
@@ -416,16 +416,4 @@ function hashPiece(
   const blocks = new Uint8Array(Math.ceil(length / BLOCK_SIZE) * 32)
   hasher.copyBlockHashes(blocks)
   return { v1: v1Hash, v2: hasher.takeV2Root(v2LeafCount(fileSize, pieceLength)), blocks }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += part.length
-  const out = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }

@@ -1,8 +1,16 @@
 /** The peers a torrent knows: found, counted, chosen to connect to, banned and forgotten. */
 
-import { addressKey, type Endpoint, isLinkLocal, isLocal, isUnspecified, isV6 } from '../core/endpoint.ts'
+import {
+  addressKey,
+  type Endpoint,
+  endpointsEqual,
+  isLinkLocal,
+  isLocal,
+  isUnspecified,
+  isV6,
+} from '../core/endpoint.ts'
 import { Operation, PexFlags } from '../core/enums.ts'
-import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
+import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import type { Rng } from '../core/rng.ts'
 import type { PeerRef } from './downloading-pieces.ts'
@@ -155,7 +163,7 @@ export class PeerList {
     let entry = this.#findEndpoint(address, port)
     if (entry !== null) {
       if (entry.banned) {
-        c.disconnect(error(LibtorrentErrors.peerBanned), Operation.bittorrent)
+        c.disconnect(libtorrentError(LibtorrentErrors.peerBanned), Operation.bittorrent)
         return false
       }
       if (entry.connection !== null && !this.#replaces(c, entry, entry.connection)) return false
@@ -165,7 +173,7 @@ export class PeerList {
       if (limit > 0 && this.#entries.length >= limit) {
         this.#makeRoom(true)
         if (this.#entries.length >= limit) {
-          c.disconnect(error(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
+          c.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
           return false
         }
       }
@@ -239,7 +247,7 @@ export class PeerList {
           other.addSource(source)
         })
         this.#locked = entry
-        entry.connection?.disconnect(error(LibtorrentErrors.duplicatePeerId), Operation.bittorrent)
+        entry.connection?.disconnect(libtorrentError(LibtorrentErrors.duplicatePeerId), Operation.bittorrent)
         this.#locked = null
         this.erasePeer(entry)
         return false
@@ -395,12 +403,12 @@ export class PeerList {
    * Of two connections to one peer, decides which stays. @returns true if the new one does; the loser is told
    */
   #replaces(c: ListedConnection, entry: PeerEntry, other: ListedConnection): boolean {
-    if (sameEndpoint(other.remote(), c.localEndpoint()) || sameEndpoint(other.localEndpoint(), c.remote())) {
-      c.disconnect(error(LibtorrentErrors.selfConnection), Operation.bittorrent, true)
-      other.disconnect(error(LibtorrentErrors.selfConnection), Operation.bittorrent, true)
+    if (endpointsEqual(other.remote(), c.localEndpoint()) || endpointsEqual(other.localEndpoint(), c.remote())) {
+      c.disconnect(libtorrentError(LibtorrentErrors.selfConnection), Operation.bittorrent, true)
+      other.disconnect(libtorrentError(LibtorrentErrors.selfConnection), Operation.bittorrent, true)
       return false
     }
-    const duplicate = error(LibtorrentErrors.duplicatePeerId)
+    const duplicate = libtorrentError(LibtorrentErrors.duplicatePeerId)
     if (other.isOutgoing() === c.isOutgoing()) {
       c.disconnect(duplicate, Operation.bittorrent)
       return false
@@ -510,7 +518,7 @@ export class PeerList {
     for (const entry of this.#entries.filter(e => e !== this.#locked && matches(e))) {
       if (entry.connection !== null) {
         closed.push(entry.connection.remote())
-        entry.connection.disconnect(error(code), Operation.bittorrent)
+        entry.connection.disconnect(libtorrentError(code), Operation.bittorrent)
       }
       this.erasePeer(entry)
     }
@@ -592,12 +600,4 @@ function sourceRank(source: PeerSources): number {
   if (source & PeerSource.dht) rank |= 2
   if (source & PeerSource.pex) rank |= 1
   return rank
-}
-
-function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a[1] === b[1] && a[0] === b[0]
-}
-
-function error(code: LibtorrentErrors): ErrorCode {
-  return libtorrentError(code)
 }

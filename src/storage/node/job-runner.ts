@@ -4,7 +4,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { BLOCK_SIZE } from '../../core/brands.ts'
-import { bytesEqual } from '../../core/bytes.ts'
+import { bytesEqual, concatBytes } from '../../core/bytes.ts'
 import { Operation } from '../../core/enums.ts'
 import { errnoError } from '../../core/error-code.ts'
 import { DiskFailure, diskFailure, toWireError, type WireError } from '../disk-error.ts'
@@ -337,7 +337,7 @@ export class JobRunner {
     } finally {
       answer.v1 = v1 === null ? null : v1.subarray(0, done * 20)
       answer.v2 = v2 === null ? null : v2.subarray(0, done * 32)
-      if (job.blockHashes) answer.blockHashes = joinViews(blocks)
+      if (job.blockHashes) answer.blockHashes = concatBytes(blocks)
       this.#hashTime += performance.now() - started - this.#readTime
     }
   }
@@ -460,18 +460,6 @@ class SliceWalk {
       this.at = 0
     }
   }
-}
-
-function joinViews(views: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const view of views) length += view.length
-  const out = new Uint8Array(length)
-  let at = 0
-  for (const view of views) {
-    out.set(view, at)
-    at += view.length
-  }
-  return out
 }
 
 function emptyAnswer(id: number): WireAnswer {
