@@ -18,7 +18,7 @@ import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isV6 } from '../core/endpoint.ts'
 import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
-import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import { type ErrorCode, errnoError, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { randomBytes } from '../core/rng.ts'
@@ -28,7 +28,7 @@ import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource, IpVoter } from '../net/ip-voter.ts'
 import { PortFilter } from '../net/port-filter.ts'
-import { proxyFor } from '../net/proxy.ts'
+import { proxyFor, udpRoute } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
 import { type PeerHost, type PeerSession, Severity } from '../peer/peer-host.ts'
 import { tickUnattached } from '../peer/peer-timeouts.ts'
@@ -720,6 +720,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   #sendUdp(socket: TrackerSocket, to: Endpoint, packet: Uint8Array): ErrorCode | null {
     const udp = (socket as ListenSocket).udp
     if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
+    // No datagram goes through a SOCKS5 proxy yet; past the proxy it would give our address away.
+    if (udpRoute(this.settings, 'tracker') !== 'direct') return errnoError('EACCES')
     udp.send(packet, to)
     return null
   }
