@@ -4,6 +4,8 @@ Speaks the lines of our-seed.mjs and our-leech.mjs. "high" is libtorrent's prese
 request queues and socket buffers, the fastest found.
 """
 import json
+import os
+import select
 import sys
 import time
 
@@ -46,6 +48,9 @@ for pair in sys.argv[5:]:
     settings[name] = {"true": True, "false": False}.get(value, int(value) if value.lstrip("-").isdigit() else value)
 
 session = lt.session(settings)
+# not wait_for_alert(): the alert it hands to Python may move while its queue grows, which ends the process (2.0.8)
+alerts_ready, alerts_posted = os.pipe()
+session.set_alert_fd(alerts_posted)
 params = lt.add_torrent_params()
 params.ti = lt.torrent_info(torrent)
 params.save_path = save
@@ -60,7 +65,8 @@ def emit(**event):
 
 def until(kind):
     while True:
-        session.wait_for_alert(500)
+        if select.select([alerts_ready], [], [], 0.5)[0]:
+            os.read(alerts_ready, 4096)
         for alert in session.pop_alerts():
             if alert.category() & categories.error_notification:
                 print(alert, file=sys.stderr)

@@ -26,14 +26,22 @@ export class Child {
     this.process.stderr!.setEncoding('utf8').on('data', (text: string) => this.#keep(text))
     this.process.stdin!.on('error', () => {})
     this.process.on('error', error => this.#keep(error.message))
+    this.process.once('close', () => {
+      this.ended = true
+    })
   }
 
   get pid(): number {
     return this.process.pid ?? 0
   }
 
-  get ended(): boolean {
-    return this.process.exitCode !== null || this.process.signalCode !== null
+  /** Whether it has ended and all that it printed was heard. */
+  ended = false
+
+  /** How it ended, for messages. */
+  get outcome(): string {
+    const { exitCode, signalCode } = this.process
+    return signalCode === null ? `ended with code ${exitCode}` : `was ended by ${signalCode}`
   }
 
   tell(command: object): void {
@@ -43,7 +51,7 @@ export class Child {
   /** Ends it, if need be by force after a second. */
   async stop(): Promise<void> {
     if (this.ended) return
-    const exit = new Promise(resolve => this.process.once('exit', resolve))
+    const exit = new Promise(resolve => this.process.once('close', resolve))
     this.process.stdin!.end()
     this.process.kill('SIGTERM')
     const force = setTimeout(() => this.process.kill('SIGKILL'), 1000)
@@ -76,7 +84,7 @@ export async function until<T>(
     if (found !== null && found !== undefined && found !== false) return found
     const dead = options.children?.find(child => child.ended)
     if (dead !== undefined || performance.now() - from > timeout) {
-      const why = dead === undefined ? `not within ${timeout} ms` : `${dead.name} has ended`
+      const why = dead === undefined ? `not within ${timeout} ms` : `${dead.name} ${dead.outcome}`
       const said = (options.children ?? []).map(child => `--- ${child.name}:\n${child.said.slice(-3000)}`)
       throw new Error([`${what}: ${why}`, options.tell?.() ?? '', ...said].join('\n'))
     }

@@ -7,7 +7,9 @@ Prints one JSON object a line; takes one JSON object a line from stdin; ends whe
 """
 import base64
 import json
+import os
 import queue
+import select
 import sys
 import threading
 
@@ -45,6 +47,9 @@ def emit(**event):
 
 
 session = lt.session(settings)
+# not wait_for_alert(): the alert it hands to Python may move while its queue grows, which ends the process (2.0.8)
+alerts_ready, alerts_posted = os.pipe()
+session.set_alert_fd(alerts_posted)
 if config.get("resume"):
     with open(config["resume"], "rb") as file:
         params = lt.read_resume_data(file.read())
@@ -142,7 +147,8 @@ for peer in config.get("connect", []):
     handle.connect_peer((peer[0], peer[1]))
 running = True
 while running:
-    session.wait_for_alert(50)
+    if select.select([alerts_ready], [], [], 0.05)[0]:
+        os.read(alerts_ready, 4096)
     for alert in session.pop_alerts():
         report(alert)
     while running:
