@@ -15,6 +15,20 @@ export class RingQueue<T> {
     this.#length++
   }
 
+  /** Puts an item before all others. */
+  unshift(item: T): void {
+    if (this.#length === this.#items.length) this.#grow()
+    this.#head = (this.#head + this.#items.length - 1) & (this.#items.length - 1)
+    this.#items[this.#head] = item
+    this.#length++
+  }
+
+  /** Puts another item in the place of the newest, of which there must be one. */
+  replaceLast(item: T): void {
+    if (this.#length === 0) throw new RangeError('RingQueue: nothing to replace')
+    this.#items[(this.#head + this.#length - 1) & (this.#items.length - 1)] = item
+  }
+
   shift(): T | undefined {
     if (this.#length === 0) return undefined
     const item = this.#items[this.#head]

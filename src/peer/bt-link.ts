@@ -74,13 +74,17 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#wantFlush()
   }
 
-  /** Sends the payload of a `piece` message whose header was written to `out()` just before. */
-  writeBlock(views: readonly Uint8Array[], release: () => void): void {
+  /**
+   * Sends the payload of a `piece` message whose header was written to `out()` just before.
+   *
+   * @param framed whole `piece` messages instead, with their headers
+   */
+  writeBlock(views: readonly Uint8Array[], release: () => void, framed = false): void {
     if (this.#closed) {
       release()
       return
     }
-    this.#buffer.appendBlock(views, release)
+    this.#buffer.appendBlock(views, release, framed)
     this.#wantFlush()
   }
 

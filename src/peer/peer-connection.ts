@@ -20,20 +20,22 @@ import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
 import * as C from '../stats/counter-ids.ts'
 import { TransferStats } from '../stats/transfer-stats.ts'
+import type { DiskError, ReadResult } from '../storage/disk-io.ts'
 import { allowedFastSet } from '../wire/allowed-fast.ts'
 import { decodeExtendedHandshake, ExtensionId, encodeExtendedHandshake } from '../wire/extended.ts'
 import { readFeatures } from '../wire/handshake.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
 import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } from '../wire/lt-donthave.ts'
 import * as M from '../wire/message-encoder.ts'
-import { EXTENDED_HANDSHAKE_ID, MessageId } from '../wire/messages.ts'
+import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { DownloadQueue } from './download-queue.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import type { RateQuota } from './rate-quota.ts'
 import { NO_PIECE, SuperSeedView } from './super-seed-view.ts'
-import { type BlockRequest, RequestVerdict, UploadQueue } from './upload-queue.ts'
+import { type BlockRequest, type RequestRun, RequestVerdict, requestOf, UploadQueue } from './upload-queue.ts'
+import { ViewReader } from './view-reader.ts'
 
 /** The extended messages we take. */
 const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
@@ -948,32 +950,44 @@ export class PeerConnection implements BtLinkOwner {
 
   // ---- uploading -----------------------------------------------------------------------------------
 
-  onRequest(piece: number, begin: number, length: number): void {
+  onRequest(piece: number, begin: number, length: number, count: number): void {
+    // most of what is looked at is the same for requests that come in a row from a peer that is unchoked
+    const alike = !this.amChoking && this.peerInterested && !this.host!.superSeeding && !this.#acceptFast.has(piece)
+    if (count === 1 || alike) {
+      this.#onRequests({ piece, begin, length, count })
+      return
+    }
+    for (let i = 0; i < count && !this.disconnecting; i++) {
+      this.#onRequests({ piece, begin: begin + i * length, length, count: 1 })
+    }
+  }
+
+  #onRequests(run: RequestRun): void {
     const host = this.host!
     const { counters, turn } = this.session
-    counters.inc(C.SES_NUM_INCOMING_REQUEST)
-    const request: BlockRequest = { piece, begin, length }
+    const { piece } = run
+    counters.inc(C.SES_NUM_INCOMING_REQUEST, run.count)
     if (host.superSeeding && !this.superSeed.shows(piece)) {
       counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
       this.#invalidRequests++
-      this.#sendReject(request)
-      host.alert(this, { kind: 'invalidRequest', request, withheld: true })
+      this.#sendReject(run)
+      host.alert(this, { kind: 'invalidRequest', request: run, withheld: true })
       return
     }
     this.#assumeHaveNone()
     if (this.disconnecting) return
     if (host.geometry === null) {
-      counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
-      this.#sendReject(request)
+      counters.inc(C.PEER_INVALID_PIECE_REQUESTS, run.count)
+      for (let i = 0; i < run.count; i++) this.#sendReject(requestOf(run, i))
       return
     }
     if (!this.peerInterested) {
-      host.alert(this, { kind: 'invalidRequest', request, withheld: false })
+      host.alert(this, { kind: 'invalidRequest', request: run, withheld: false })
       this.onInterested()
       if (this.disconnecting) return
     }
     const fastCount = this.#acceptFast.get(piece)
-    if (this.amChoking && fastCount !== undefined && host.judgeRequest(this, request) !== RequestVerdict.invalid) {
+    if (this.amChoking && fastCount !== undefined && host.judgeRequest(this, run) !== RequestVerdict.invalid) {
       if (fastCount >= 3 * host.geometry.blocksPerPiece) {
         this.#tooManyRequests()
         return
@@ -982,9 +996,9 @@ export class PeerConnection implements BtLinkOwner {
     const admitted = !this.amChoking || fastCount !== undefined
     if (fastCount !== undefined) this.#acceptFast.set(piece, fastCount + 1)
     if (admitted) this.lastIncomingRequest = turn.now
-    this.upload.request(request, admitted)
+    this.upload.request(run, admitted)
     if (this.disconnecting) return
-    if (admitted) host.alert(this, { kind: 'incomingRequest', request })
+    if (admitted) host.alert(this, { kind: 'incomingRequests', run })
     else if (turn.now - 2000 > this.lastChoke) this.#tooManyRequests()
   }
 
@@ -1007,28 +1021,31 @@ export class PeerConnection implements BtLinkOwner {
       judge: (request: BlockRequest) => peer.host!.judgeRequest(peer, request),
       requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
       sendReject: (request: BlockRequest) => peer.#sendReject(request),
-      readCached: (request: BlockRequest) => peer.host!.readCached(request),
+      readCached: (run: RequestRun) => peer.host!.readCached(run),
       readAhead: (request: BlockRequest) => peer.host!.readAhead(request),
-      read: (request: BlockRequest, done: Parameters<PeerHost['readBlock']>[2]) =>
-        peer.host!.readBlock(peer, request, done),
-      sendBlock: (request: BlockRequest, views: readonly Uint8Array[], release: () => void) => {
-        const { piece, begin, length } = request
-        const out = peer.link.out()
-        out
-          .uint32(9 + length)
-          .uint8(MessageId.piece)
-          .uint32(piece)
-          .uint32(begin)
-        peer.session.counters.inc(C.SES_NUM_OUTGOING_PIECE)
-        peer.link.writeBlock(views, release)
-      },
-      readFailed: (request: BlockRequest, error: Parameters<PeerHost['readFailed']>[2]) =>
-        peer.host!.readFailed(peer, request, error),
+      read: (run: RequestRun, done: (result: ReadResult) => void) => peer.host!.readBlocks(run, done),
+      sendBlocks: (run: RequestRun, result: ReadResult) => peer.#sendBlocks(run, result),
+      readFailed: (error: DiskError) => peer.host!.readFailed(error),
       unsentBytes: () => peer.link.unsentBytes,
       uploadedLastSecond: () => peer.uploadedLastSecond,
       get closed() {
         return peer.disconnecting
       },
+    }
+  }
+
+  #sendBlocks(run: RequestRun, result: ReadResult): void {
+    const { piece, length, count } = run
+    this.session.counters.inc(C.SES_NUM_OUTGOING_PIECE, count)
+    this.host!.alert(this, { kind: 'blocksUploaded', run })
+    if (result.framed === true) {
+      this.link.writeBlock(result.views, () => result.release(), true)
+      return
+    }
+    const views = new ViewReader(result.views)
+    for (let i = 0; i < count; i++) {
+      M.encodePieceHeader(this.link.out(), piece, run.begin + i * length, length)
+      this.link.writeBlock(views.take(length), i === count - 1 ? () => result.release() : noRelease)
     }
   }
 
@@ -1240,6 +1257,8 @@ export class PeerConnection implements BtLinkOwner {
     return this.quota.sendQuota(this, this.link.unsentBytes)
   }
 }
+
+function noRelease(): void {}
 
 /** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
 function socketCounter(kind: SocketType): number {

@@ -15,7 +15,7 @@ import type { Counters } from '../stats/counters.ts'
 import type { DiskError, ReadResult } from '../storage/disk-io.ts'
 import type { Slot, SlotPool } from '../storage/slab.ts'
 import type { PeerConnection } from './peer-connection.ts'
-import type { BlockRequest } from './upload-queue.ts'
+import type { BlockRequest, RequestRun } from './upload-queue.ts'
 
 /** How grave the end of a connection is; decides the alert and whether the peer is blamed. */
 export const Severity = Object.freeze({
@@ -100,11 +100,11 @@ export interface PeerHost {
   /** Judges a request: 0 serve, 1 invalid, 2 wait. @see RequestVerdict */
   judgeRequest(peer: PeerConnection, request: BlockRequest): 0 | 1 | 2
   /** The bytes asked for, if they are in memory. */
-  readCached(request: BlockRequest): ReadResult | null
+  readCached(run: RequestRun): ReadResult | null
   /** The bytes will be asked for soon: gets them into memory. */
   readAhead(request: BlockRequest): void
-  readBlock(peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void
-  readFailed(peer: PeerConnection, request: BlockRequest, error: DiskError): void
+  readBlocks(run: RequestRun, done: (result: ReadResult) => void): void
+  readFailed(error: DiskError): void
   /** Pieces worth suggesting to a peer that lacks them; newest last. */
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[]
   /** Which piece to show to a peer while super seeding; -1 for none. */
@@ -133,7 +133,7 @@ export type PeerNotice =
       readonly block: number
     }
   | { readonly kind: 'invalidRequest'; readonly request: BlockRequest; readonly withheld: boolean }
-  | { readonly kind: 'incomingRequest'; readonly request: BlockRequest }
+  | { readonly kind: 'incomingRequests' | 'blocksUploaded'; readonly run: RequestRun }
   | { readonly kind: 'outstandingLimit' }
 
 /** What a connection needs of the session. */

@@ -4,6 +4,7 @@
  */
 
 import { ByteWriter } from '../core/byte-writer.ts'
+import { framedPayload } from '../wire/piece-frames.ts'
 
 /** A batch for `Stream.write`. */
 export interface SendBatch {
@@ -15,9 +16,17 @@ export interface SendBatch {
   readonly release: () => void
 }
 
+/** What an entry consists of. */
+const PROTOCOL = 0
+const PAYLOAD = 1
+/** Whole `piece` messages. */
+const FRAMES = 2
+
 interface Entry {
-  view: Uint8Array
-  readonly payload: boolean
+  readonly view: Uint8Array
+  readonly kind: number
+  /** Bytes of it that were handed out. */
+  taken: number
   /** Set on the last view of a block. */
   readonly release: (() => void) | null
 }
@@ -41,18 +50,18 @@ export class SendBuffer {
   append(view: Uint8Array): void {
     if (view.length === 0) return
     this.#closeRun()
-    this.#entries.push({ view, payload: false, release: null })
-    this.#bytes += view.length
+    this.#add(view, PROTOCOL, null)
   }
 
-  /** Appends the parts of a block; `release` is called when they were sent, or never will be. */
-  appendBlock(views: readonly Uint8Array[], release: () => void): void {
+  /**
+   * Appends the parts of a block; `release` is called when they were sent, or never will be.
+   *
+   * @param framed the parts are whole `piece` messages, each but the last of a block of 16 KiB
+   */
+  appendBlock(views: readonly Uint8Array[], release: () => void, framed = false): void {
     this.#closeRun()
     const last = views.length - 1
-    for (let i = 0; i <= last; i++) {
-      this.#entries.push({ view: views[i]!, payload: true, release: i === last ? release : null })
-      this.#bytes += views[i]!.length
-    }
+    for (let i = 0; i <= last; i++) this.#add(views[i]!, framed ? FRAMES : PAYLOAD, i === last ? release : null)
     if (last < 0) release()
   }
 
@@ -72,16 +81,15 @@ export class SendBuffer {
     let used = 0
     for (; used < this.#entries.length && bytes < limit; used++) {
       const entry = this.#entries[used]!
-      let view = entry.view
-      const cut = bytes + view.length > limit
-      if (cut) {
-        view = view.subarray(0, limit - bytes)
-        entry.view = entry.view.subarray(view.length)
-      }
-      views.push(view)
-      bytes += view.length
-      if (entry.payload) payloadBytes += view.length
-      if (cut) break
+      const { view, taken } = entry
+      const end = Math.min(view.length, taken + Math.floor(limit - bytes))
+      if (end === taken) break
+      views.push(taken === 0 && end === view.length ? view : view.subarray(taken, end))
+      bytes += end - taken
+      if (entry.kind === PAYLOAD) payloadBytes += end - taken
+      else if (entry.kind === FRAMES) payloadBytes += framedPayload(end) - framedPayload(taken)
+      entry.taken = end
+      if (end < view.length) break
       if (entry.release !== null) releases.push(entry.release)
     }
     if (used === this.#entries.length) this.#entries = []
@@ -107,7 +115,11 @@ export class SendBuffer {
     if (this.#small.length === 0) return
     const view = this.#small.finish()
     this.#small.clear()
-    this.#entries.push({ view, payload: false, release: null })
+    this.#add(view, PROTOCOL, null)
+  }
+
+  #add(view: Uint8Array, kind: number, release: (() => void) | null): void {
+    this.#entries.push({ view, kind, taken: 0, release })
     this.#bytes += view.length
   }
 }

@@ -113,6 +113,8 @@ export interface ReadResult {
   readonly error: DiskError | null
   /** `length` bytes, in order, in one or more views; empty on error. Valid until `release`. */
   readonly views: readonly Uint8Array[]
+  /** The views are whole `piece` messages of the blocks of the range, headers included. */
+  readonly framed?: boolean
   /** Gives the memory back; must be called exactly once, also on error. */
   release(): void
 }
@@ -143,6 +145,8 @@ export interface ReadFlags {
   readonly volatile?: boolean
   /** Bytes that follow in the file will likely be asked for next: read them into the cache too. */
   readonly sequential?: boolean
+  /** Of whole blocks: `piece` messages rather than payload, where the back-end has them. `ReadResult.framed` tells. */
+  readonly framed?: boolean
 }
 
 export interface DiskSettings {

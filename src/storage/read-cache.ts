@@ -5,6 +5,7 @@
  */
 
 import { BLOCK_SIZE, type PieceIndex } from '../core/brands.ts'
+import { framedLength } from '../wire/piece-frames.ts'
 import type { DiskError } from './disk-io.ts'
 import type { Slab, Slot } from './slab.ts'
 
@@ -43,7 +44,7 @@ export interface CacheLine {
  */
 const MODEST_BYTES = 8 << 20
 
-/** Bounded cache of {@link CacheLine}s over a slab of its own. */
+/** Bounded cache of {@link CacheLine}s over a slab of its own, with room for the headers of messages. */
 export class ReadCache {
   /** Lines that had to go before anybody asked for them, with all memory in use: too much is read ahead. */
   wasted = 0
@@ -108,17 +109,32 @@ export class ReadCache {
     return line
   }
 
-  /** Appends views of `[start, end)` of the line. Neighbouring slots become one view. */
+  /** Appends views of `[start, end)` of the line, one for each block. */
   views(line: CacheLine, start: number, end: number, out: Uint8Array[]): void {
+    for (let at = start; at < end; ) {
+      const block = Math.floor(at / BLOCK_SIZE)
+      const within = at - block * BLOCK_SIZE
+      const stop = Math.min(end, (block + 1) * BLOCK_SIZE)
+      const view = this.#slab.view(line.slots[block]!)
+      out.push(stop - at === BLOCK_SIZE ? view : view.subarray(within, within + stop - at))
+      at = stop
+    }
+  }
+
+  /**
+   * Appends views of `[start, end)` of the line as whole `piece` messages. Neighbouring slots become one view.
+   *
+   * @param start of a block
+   * @param end of a block, or of the line
+   */
+  frames(line: CacheLine, start: number, end: number, out: Uint8Array[]): void {
     const slots = line.slots
     for (let at = start; at < end; ) {
       const first = Math.floor(at / BLOCK_SIZE)
       let last = first
       while ((last + 1) * BLOCK_SIZE < end && slots[last + 1] === slots[last]! + 1) last++
-      const within = at - first * BLOCK_SIZE
       const stop = Math.min(end, (last + 1) * BLOCK_SIZE)
-      const whole = within === 0 && last === first && stop - at === BLOCK_SIZE
-      out.push(whole ? this.#slab.view(slots[first]!) : this.#slab.runView(slots[first]!, within, stop - at))
+      out.push(this.#slab.rawView(slots[first]!, framedLength(stop - at)))
       at = stop
     }
   }

@@ -51,25 +51,29 @@ export interface SlotPool {
   onRelief(fn: () => void): void
 }
 
-/** Slots of one segment: 16 MiB. */
+/** Slots of one segment: 16 MiB of payload. */
 export const SEGMENT_SLOTS = 1024
-const SEGMENT_SIZE = SEGMENT_SLOTS * BLOCK_SIZE
 
 const FREE = 0
 const USED = 1
 
 class Segment {
-  readonly memory = new SharedArrayBuffer(SEGMENT_SIZE)
+  readonly memory: SharedArrayBuffer
   /** Target of the hot copy; see `Slab.copyIn`. */
-  readonly buffer: Buffer = Buffer.from(this.memory)
+  readonly buffer: Buffer
   readonly views: Uint8Array[] = []
   readonly state = new Uint8Array(SEGMENT_SLOTS)
   /** Owner id of each used slot, -1 for none. */
   readonly owners = new Int32Array(SEGMENT_SLOTS)
   free = SEGMENT_SLOTS
 
-  constructor() {
-    for (let i = 0; i < SEGMENT_SLOTS; i++) this.views.push(new Uint8Array(this.memory, i * BLOCK_SIZE, BLOCK_SIZE))
+  constructor(headBytes: number) {
+    const stride = headBytes + BLOCK_SIZE
+    this.memory = new SharedArrayBuffer(SEGMENT_SLOTS * stride)
+    this.buffer = Buffer.from(this.memory)
+    for (let i = 0; i < SEGMENT_SLOTS; i++) {
+      this.views.push(new Uint8Array(this.memory, i * stride + headBytes, BLOCK_SIZE))
+    }
   }
 }
 
@@ -77,6 +81,8 @@ class Segment {
 export interface SlabOptions {
   /** Bytes that may be in use at once; rounded up to whole slots. */
   readonly budgetBytes: number
+  /** Bytes between two slots, before each one's 16 KiB: room for the header of a message. None if absent. */
+  readonly headBytes?: number
   /** A segment was added: workers must know it before a job names its slots. */
   readonly onSegment?: (index: number, memory: SharedArrayBuffer) => void
   /** Runs a function after the present turn. */
@@ -86,6 +92,9 @@ export interface SlabOptions {
 /** {@link SlotPool} over segments of 16 MiB that are added when first needed. */
 export class Slab implements SlotPool {
   readonly #segments: Segment[] = []
+  readonly #headBytes: number
+  /** Distance of two slots. */
+  readonly #stride: number
   readonly #onSegment: ((index: number, memory: SharedArrayBuffer) => void) | null
   readonly #defer: (fn: () => void) => void
   readonly #heldBy = new Map<number, number>()
@@ -98,6 +107,8 @@ export class Slab implements SlotPool {
   #underPressure = false
 
   constructor(options: SlabOptions) {
+    this.#headBytes = options.headBytes ?? 0
+    this.#stride = this.#headBytes + BLOCK_SIZE
     this.#onSegment = options.onSegment ?? null
     this.#defer = options.defer
     this.setBudget(options.budgetBytes)
@@ -207,17 +218,17 @@ export class Slab implements SlotPool {
     return this.#segments[Math.floor(slot / SEGMENT_SLOTS)]!.views[slot % SEGMENT_SLOTS]!
   }
 
-  /** `count` slots from `slot` on, made by `allocateRun`, as one view. */
-  runView(slot: Slot, offset: number, length: number): Uint8Array {
+  /** Memory from the head of a slot on, heads and slots as they lie in a run that `allocateRun` made. */
+  rawView(slot: Slot, length: number): Uint8Array {
     const segment = this.#segments[Math.floor(slot / SEGMENT_SLOTS)]!
-    return new Uint8Array(segment.memory, (slot % SEGMENT_SLOTS) * BLOCK_SIZE + offset, length)
+    return new Uint8Array(segment.memory, (slot % SEGMENT_SLOTS) * this.#stride, length)
   }
 
   copyIn(slot: Slot, offset: number, source: Uint8Array): void {
     const length = source.length
     if (length === 0) return
     if (offset < 0 || offset + length > BLOCK_SIZE) throw new RangeError('Slab: copy beyond the end of a slot')
-    const at = (slot % SEGMENT_SLOTS) * BLOCK_SIZE + offset
+    const at = (slot % SEGMENT_SLOTS) * this.#stride + this.#headBytes + offset
     // `fill` with a pattern as long as the range is a copy. Unlike `set` and `Buffer.copy` it stays fast
     // when source and target are aligned differently in shared memory, which 13-byte message heads make
     // the normal case: 50 GB/s instead of 4 (bench/slot-copy.js).
@@ -249,7 +260,7 @@ export class Slab implements SlotPool {
   }
 
   #grow(): Segment {
-    const segment = new Segment()
+    const segment = new Segment(this.#headBytes)
     this.#segments.push(segment)
     this.#onSegment?.(this.#segments.length - 1, segment.memory)
     return segment

@@ -75,9 +75,12 @@ export interface WireCommit extends WireJobBase {
   readonly sync: boolean
 }
 
-/** Read a range into slots of the read slab, or into memory of its own if there are none. */
+/** Read a range into slots of the read slab, with message headers before them, or into memory of its own. */
 export interface WireRead extends WireJobBase {
   readonly op: 1
+  readonly piece: number
+  /** Offset of the range in the piece. */
+  readonly begin: number
   readonly slices: WireSlices
   readonly length: number
   readonly slots: readonly number[] | null

@@ -5,6 +5,7 @@
 import {
   BlockDownloadingAlert,
   BlockTimeoutAlert,
+  BlockUploadedAlert,
   IncomingRequestAlert,
   InvalidRequestAlert,
   PeerConnectAlert,
@@ -27,7 +28,7 @@ import type { Geometry } from '../metainfo/geometry.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
 import { Severity } from '../peer/peer-host.ts'
-import { type BlockRequest, RequestVerdict } from '../peer/upload-queue.ts'
+import { type BlockRequest, type RequestRun, RequestVerdict, requestOf } from '../peer/upload-queue.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { DiskError, ReadFlags, ReadResult } from '../storage/disk-io.ts'
 import type { Slot } from '../storage/slab.ts'
@@ -300,11 +301,11 @@ export class PeerGate implements PeerHost {
     return content.havePiece(piece) ? RequestVerdict.serve : RequestVerdict.invalid
   }
 
-  readCached(request: BlockRequest): ReadResult | null {
+  readCached(run: RequestRun): ReadResult | null {
     const { env, content } = this.#torrent
     const { disk } = env
     if (disk.readCached === undefined) return null
-    return disk.readCached(content!.storage!, request.piece, request.begin, request.length, SEQUENTIAL)
+    return disk.readCached(content!.storage!, run.piece, run.begin, run.length * run.count, this.#readFlags(run))
   }
 
   readAhead(request: BlockRequest): void {
@@ -313,16 +314,26 @@ export class PeerGate implements PeerHost {
     env.disk.readAhead?.(content.storage!, request.piece, request.begin)
   }
 
-  readBlock(_peer: PeerConnection, request: BlockRequest, done: (result: ReadResult) => void): void {
+  readBlocks(run: RequestRun, done: (result: ReadResult) => void): void {
     const { env, content } = this.#torrent
-    const flags = env.settings.diskIoReadMode === 2 ? SEQUENTIAL_VOLATILE : SEQUENTIAL
-    env.disk.read(content!.storage!, request.piece, request.begin, request.length, flags, result =>
+    const length = run.length * run.count
+    env.disk.read(content!.storage!, run.piece, run.begin, length, this.#readFlags(run), result =>
       env.turn.run('read', () => done(result)),
     )
   }
 
-  readFailed(_peer: PeerConnection, request: BlockRequest, error: DiskError): void {
-    void request
+  #readFlags(run: RequestRun): ReadFlags {
+    const { env, content } = this.#torrent
+    const { piece, begin, length } = run
+    return {
+      sequential: true,
+      volatile: env.settings.diskIoReadMode === 2,
+      // the last block of a piece is shorter, and whole nevertheless
+      framed: begin % BLOCK_SIZE === 0 && length === content!.geometry.blockSize(piece, begin / BLOCK_SIZE),
+    }
+  }
+
+  readFailed(error: DiskError): void {
     this.#torrent.diskError(error, 'read')
   }
 
@@ -421,9 +432,16 @@ export class PeerGate implements PeerHost {
           )
         }
         break
-      case 'incomingRequest':
-        if (alerts.wants(IncomingRequestAlert)) {
-          alerts.post(new IncomingRequestAlert(torrent, endpoint, pid, toPeerRequest(notice.request)))
+      case 'blocksUploaded':
+        for (let i = 0; i < notice.run.count && alerts.wants(BlockUploadedAlert); i++) {
+          const block = Math.floor((notice.run.begin + i * notice.run.length) / BLOCK_SIZE)
+          alerts.post(new BlockUploadedAlert(torrent, endpoint, pid, block, notice.run.piece))
+        }
+        break
+      case 'incomingRequests':
+        for (let i = 0; i < notice.run.count && alerts.wants(IncomingRequestAlert); i++) {
+          const request = toPeerRequest(requestOf(notice.run, i))
+          alerts.post(new IncomingRequestAlert(torrent, endpoint, pid, request))
         }
         break
       case 'outstandingLimit':
@@ -441,8 +459,6 @@ export class PeerGate implements PeerHost {
 }
 
 /** Peers ask for a piece from its beginning to its end. */
-const SEQUENTIAL: ReadFlags = Object.freeze({ volatile: false, sequential: true })
-const SEQUENTIAL_VOLATILE: ReadFlags = Object.freeze({ volatile: true, sequential: true })
 
 /** How many blocks are written early at once when memory runs short. */
 const SPILL_BLOCKS = 256

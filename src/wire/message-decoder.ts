@@ -11,7 +11,7 @@ import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { hashesLength, isPlausible, readHashRequest } from './hash-messages.ts'
 import { FIXED_LENGTH, LENGTH_ERROR, NEEDS, NEEDS_FAST, NEEDS_V2 } from './message-table.ts'
-import { HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, PIECE_HEADER_SIZE } from './messages.ts'
+import { HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, PIECE_HEADER_SIZE, REQUEST_SIZE } from './messages.ts'
 import type { WireSink } from './wire-sink.ts'
 
 /** Limits of a {@link MessageDecoder}. */
@@ -167,9 +167,32 @@ export class MessageDecoder {
     // Variable length messages have more than one step before they are whole; they take the gathering path if cut.
     if (length > available || length > this.#maxMessageLength) return this.#gather(chunk, at, end)
     if (!this.#admit(id, length)) return end
+    if (id === MessageId.request) return this.#takeRequests(chunk, at, end)
     const next = at + 4 + length
     if (FIXED_LENGTH[id]! < 0 && !this.#admitPayload(id, chunk, at + 4, length)) return next
     this.#dispatch(id, chunk, at + 5, next)
+    return next
+  }
+
+  /** Reads a `request` and those after it that continue its range. @returns where to go on */
+  #takeRequests(chunk: Uint8Array, at: number, end: number): number {
+    const piece = readUint32(chunk, at + 5)
+    const begin = readUint32(chunk, at + 9)
+    const length = readUint32(chunk, at + 13)
+    let count = 1
+    let next = at + REQUEST_SIZE
+    while (
+      next + REQUEST_SIZE <= end &&
+      readUint32(chunk, next + 9) === begin + count * length &&
+      readUint32(chunk, next + 5) === piece &&
+      readUint32(chunk, next + 13) === length &&
+      chunk[next + 4] === MessageId.request &&
+      readUint32(chunk, next) === REQUEST_SIZE - 4
+    ) {
+      count++
+      next += REQUEST_SIZE
+    }
+    this.#sink.onRequest(piece, begin, length, count)
     return next
   }
 
@@ -319,7 +342,7 @@ export class MessageDecoder {
         else this.#failWith(LibtorrentErrors.invalidBitfieldSize)
         break
       case MessageId.request:
-        sink.onRequest(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))
+        sink.onRequest(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8), 1)
         break
       case MessageId.cancel:
         sink.onCancel(readUint32(bytes, at), readUint32(bytes, at + 4), readUint32(bytes, at + 8))

@@ -50,6 +50,15 @@ function putBlockMessage(
   return at + REQUEST_SIZE
 }
 
+/** The 13 bytes before the payload of a `piece` message. @param length of the payload */
+export function encodePieceHeader(out: ByteWriter, piece: number, begin: number, length: number): void {
+  out
+    .uint32(9 + length)
+    .uint8(MessageId.piece)
+    .uint32(piece)
+    .uint32(begin)
+}
+
 export function encodeKeepAlive(out: ByteWriter): void {
   out.uint32(0)
 }

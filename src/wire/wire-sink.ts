@@ -19,7 +19,11 @@ export interface WireSink {
   onHave(piece: number): void
   /** @param bits packed, most significant first; of the right length if the number of pieces was set */
   onBitfield(bits: Uint8Array): void
-  onRequest(piece: number, begin: number, length: number): void
+  /**
+   * @param count requests that came in a row: this one and those for the ranges of the same length right after it. How
+   *   many come together depends on how the stream was cut
+   */
+  onRequest(piece: number, begin: number, length: number, count: number): void
   /**
    * The header of a block is here; its payload follows by {@link onPiecePayload}.
    *

@@ -8,6 +8,7 @@ import { resolve } from 'node:path'
 import type { BlockIndex, FileIndex, PieceIndex } from '../../core/brands.ts'
 import { BLOCK_SIZE } from '../../core/brands.ts'
 import { IoBufferMode, type MoveFlags, Operation } from '../../core/enums.ts'
+import { PIECE_HEADER_SIZE } from '../../wire/messages.ts'
 import { checkSteps } from '../checker.ts'
 import { abortedError } from '../disk-error.ts'
 import {
@@ -89,6 +90,7 @@ class NodeDisk implements DiskIo {
     })
     this.#readSlab = new Slab({
       budgetBytes: options.readCacheBytes ?? READ_BUDGET,
+      headBytes: PIECE_HEADER_SIZE,
       defer,
       onSegment: (index, memory) => this.#engine.addSegment(1, index, memory),
     })

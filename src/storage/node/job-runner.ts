@@ -7,6 +7,9 @@ import { BLOCK_SIZE } from '../../core/brands.ts'
 import { bytesEqual, concatBytes } from '../../core/bytes.ts'
 import { Operation } from '../../core/enums.ts'
 import { errnoError } from '../../core/error-code.ts'
+import { putPieceHeader } from '../../wire/message-encoder.ts'
+import { PIECE_HEADER_SIZE } from '../../wire/messages.ts'
+import { FRAME_SIZE } from '../../wire/piece-frames.ts'
 import { DiskFailure, diskFailure, toWireError, type WireError } from '../disk-error.ts'
 import { SEGMENT_SLOTS } from '../slab.ts'
 import {
@@ -26,6 +29,7 @@ import {
 import { runFileTask } from './file-ops.ts'
 import {
   readFully,
+  readViews,
   syncFile,
   type WorkerFiles,
   type WriteTarget,
@@ -42,6 +46,8 @@ export class JobRunner {
   readonly #files: WorkerFiles
   /** Segments of the write slab and of the read slab. */
   readonly #segments: [SharedArrayBuffer[], SharedArrayBuffer[]]
+  /** Views of slots of the read slab, made when first used. */
+  readonly #frames: { readonly header: Uint8Array; readonly payload: Uint8Array }[] = []
   readonly #hashers = new HasherCache()
   #scratch: Uint8Array | null = null
   #readTime = 0
@@ -240,13 +246,10 @@ export class JobRunner {
       answer.data = new Uint8Array(job.length)
       views.push(answer.data)
     } else {
-      let left = job.length
-      this.#forRuns(job.slots, 1, (segment, first, count) => {
-        if (segment === null) throw new Error('JobRunner: a read needs slots')
-        const length = Math.min(left, count * BLOCK_SIZE)
-        views.push(new Uint8Array(segment, first * BLOCK_SIZE, length))
-        left -= length
-      })
+      for (let i = 0; i < job.slots.length; i++) {
+        const at = i * BLOCK_SIZE
+        views.push(this.#frame(job.slots[i]!, job.piece, job.begin + at, Math.min(BLOCK_SIZE, job.length - at)))
+      }
     }
     const slices = job.slices
     let at = 0
@@ -256,6 +259,21 @@ export class JobRunner {
       at += length
     }
     this.#readTime += performance.now() - started
+  }
+
+  /** A slot of the read slab: writes the header of its message. @returns where its payload goes */
+  #frame(slot: number, piece: number, begin: number, length: number): Uint8Array {
+    const segment = this.#segments[1][Math.floor(slot / SEGMENT_SLOTS)]
+    if (segment === undefined) throw new Error(`JobRunner: slot ${slot} is in no known segment`)
+    let frame = this.#frames[slot]
+    if (frame === undefined) {
+      const at = (slot % SEGMENT_SLOTS) * FRAME_SIZE
+      const payload = new Uint8Array(segment, at + PIECE_HEADER_SIZE, BLOCK_SIZE)
+      frame = { header: new Uint8Array(segment, at, PIECE_HEADER_SIZE), payload }
+      this.#frames[slot] = frame
+    }
+    putPieceHeader(frame.header, 0, piece, begin, length)
+    return length === BLOCK_SIZE ? frame.payload : frame.payload.subarray(0, length)
   }
 
   #readInto(
@@ -272,17 +290,16 @@ export class JobRunner {
     const pad = (flags & SliceFlags.pad) !== 0
     const fd = pad ? -1 : this.#openSlice(storage, slices, s)
     const operation = (flags & SliceFlags.part) !== 0 ? Operation.partfileRead : Operation.fileRead
+    const targets: Uint8Array[] = []
     let viewStart = 0
     for (const view of views) {
-      const from = Math.max(start, viewStart)
-      const to = Math.min(start + length, viewStart + view.length)
-      if (from < to) {
-        const target = view.subarray(from - viewStart, to - viewStart)
-        if (pad) target.fill(0)
-        else this.#readOps += readFully(fd, target, offset + from - start, operation, file)
-      }
+      const from = Math.max(0, start - viewStart)
+      const to = Math.min(view.length, start + length - viewStart)
+      if (from < to) targets.push(to - from === view.length ? view : view.subarray(from, to))
       viewStart += view.length
     }
+    if (pad) for (const target of targets) target.fill(0)
+    else this.#readOps += readViews(fd, targets, offset, operation, file)
   }
 
   /** Descriptor for reading one slice. */
@@ -386,7 +403,7 @@ export class JobRunner {
   #runsOf(job: WireCommit): Run[] {
     const out: Run[] = []
     let start = 0
-    this.#forRuns(job.slots, 0, (segment, first, count) => {
+    this.#forRuns(job.slots, (segment, first, count) => {
       const end = Math.min(job.pieceSize, start + count * BLOCK_SIZE)
       if (segment !== null) {
         out.push({ start, end, view: new Uint8Array(segment, first * BLOCK_SIZE, end - start) })
@@ -403,7 +420,6 @@ export class JobRunner {
   /** Groups neighbouring slots. For blocks that are no slots, `segment` is `null` and `first` says which kind. */
   #forRuns(
     slots: readonly number[],
-    pool: 0 | 1,
     each: (segment: SharedArrayBuffer | null, first: number, count: number) => void,
   ): void {
     for (let i = 0; i < slots.length; ) {
@@ -415,7 +431,7 @@ export class JobRunner {
       } else {
         const index = slot % SEGMENT_SLOTS
         while (i + n < slots.length && slots[i + n] === slot + n && index + n < SEGMENT_SLOTS) n++
-        const segment = this.#segments[pool][Math.floor(slot / SEGMENT_SLOTS)]
+        const segment = this.#segments[0][Math.floor(slot / SEGMENT_SLOTS)]
         if (segment === undefined) throw new Error(`JobRunner: slot ${slot} is in no known segment`)
         each(segment, index, n)
       }

@@ -171,7 +171,8 @@ function writeKeys(storage: StorageState, piece: PieceIndex): number[] {
 
 /** Read a range of a piece into slots, or without slots into memory of its own. */
 export class ReadJob extends Job {
-  readonly #start: number
+  readonly #piece: PieceIndex
+  readonly #begin: number
   readonly #length: number
   readonly #slots: readonly number[] | null
   readonly #done: (error: DiskError | null, data: Uint8Array | null) => void
@@ -187,7 +188,8 @@ export class ReadJob extends Job {
     done: (error: DiskError | null, data: Uint8Array | null) => void,
   ) {
     super(storage, [piece], true, false, false)
-    this.#start = piece * storage.files.pieceLength() + offset
+    this.#piece = piece
+    this.#begin = offset
     this.#length = length
     this.#slots = slots
     this.#done = done
@@ -198,12 +200,15 @@ export class ReadJob extends Job {
   }
 
   wire(): WireJob {
+    const start = this.#piece * this.storage.files.pieceLength() + this.#begin
     return {
       op: WireOp.read,
       id: 0,
       cell: 0,
       storage: this.storage.id,
-      slices: this.storage.slices(this.#start, this.#length, false),
+      piece: this.#piece,
+      begin: this.#begin,
+      slices: this.storage.slices(start, this.#length, false),
       length: this.#length,
       slots: this.#slots,
     }

@@ -65,7 +65,7 @@ export class LineReader {
     let pending = 0
     const settle = (): void => {
       if (--pending > 0) return
-      done(this.#readFrom(lines, offset, length))
+      done(this.#readFrom(lines, offset, length, flags.framed === true))
     }
     for (const line of lines) {
       if (line.ready) continue
@@ -95,8 +95,10 @@ export class LineReader {
     if (!line.touched) this.#touch(state, line, flags.sequential === true)
     this.cacheHits += Math.ceil(length / BLOCK_SIZE)
     const views: Uint8Array[] = []
-    this.#cache.views(line, start, start + length, views)
-    return { error: null, views, release: () => this.#cache.release(line) }
+    const framed = flags.framed === true
+    if (framed) this.#cache.frames(line, start, start + length, views)
+    else this.#cache.views(line, start, start + length, views)
+    return { error: null, views, framed, release: () => this.#cache.release(line) }
   }
 
   /** As `DiskIo.readAhead`: does nothing when memory is short. */
@@ -199,19 +201,21 @@ export class LineReader {
     for (const fn of waiting) fn()
   }
 
-  #readFrom(lines: readonly CacheLine[], offset: number, length: number): ReadResult {
+  #readFrom(lines: readonly CacheLine[], offset: number, length: number, framed: boolean): ReadResult {
     const views: Uint8Array[] = []
     let error: DiskError | null = null
     for (const line of lines) {
       error ??= line.error
       const start = Math.max(offset - line.index * LINE_SIZE, 0)
       const end = Math.min(offset + length - line.index * LINE_SIZE, line.length)
-      if (error === null) this.#cache.views(line, start, end, views)
+      if (error !== null) break
+      if (framed) this.#cache.frames(line, start, end, views)
+      else this.#cache.views(line, start, end, views)
     }
     const release = (): void => {
       for (const line of lines) this.#cache.release(line)
     }
-    return { error, views: error === null ? views : [], release }
+    return { error, views: error === null ? views : [], framed, release }
   }
 
   /** All cache memory is being sent: this one gets memory of its own, and is not kept. */

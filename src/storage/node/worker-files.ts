@@ -201,6 +201,36 @@ export function readFully(fd: number, view: Uint8Array, position: number, operat
   return calls
 }
 
+/** Fills the views one after the other. @returns number of system calls */
+export function readViews(
+  fd: number,
+  views: readonly Uint8Array[],
+  position: number,
+  operation: Operation,
+  file: number,
+): number {
+  let calls = 0
+  let at = position
+  for (let first = 0; first < views.length; first += MAX_IOV) {
+    const batch = views.slice(first, first + MAX_IOV)
+    let n: number
+    try {
+      n = fs.readvSync(fd, batch, at)
+    } catch (error) {
+      throw diskFailure(error, operation, file)
+    }
+    calls++
+    for (const view of batch) {
+      // a read that stopped short is carried on view by view: it may be the end of the file
+      const here = Math.min(n, view.length)
+      if (here < view.length) calls += readFully(fd, view.subarray(here), at + here, operation, file)
+      n -= here
+      at += view.length
+    }
+  }
+  return calls
+}
+
 /** Writes all of the view, `step` bytes at a time. @returns number of system calls */
 export function writeFully(
   fd: number,

@@ -9,6 +9,7 @@ import { LINE_SIZE, ReadCache } from '../../../src/storage/read-cache.ts'
 import { Slab } from '../../../src/storage/slab.ts'
 import { StorageState } from '../../../src/storage/storage-state.ts'
 import type { WireAnswer } from '../../../src/storage/worker-protocol.ts'
+import { PIECE_HEADER_SIZE } from '../../../src/wire/messages.ts'
 
 const BLOCK = 16384
 const PIECE = 1 << 20
@@ -35,7 +36,7 @@ let jobs: ReadJob[]
 
 function make(lines: number): void {
   jobs = []
-  slab = new Slab({ budgetBytes: lines * LINE_SIZE, defer: fn => fn() })
+  slab = new Slab({ budgetBytes: lines * LINE_SIZE, headBytes: PIECE_HEADER_SIZE, defer: fn => fn() })
   cache = new ReadCache(slab)
   reader = new LineReader(cache, { addRead: job => jobs.push(job), later: fn => fn() })
 }

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { type CacheLine, LINE_SIZE, ReadCache } from '../../../src/storage/read-cache.ts'
 import { Slab } from '../../../src/storage/slab.ts'
+import { PIECE_HEADER_SIZE } from '../../../src/wire/messages.ts'
+import { FRAME_SIZE } from '../../../src/wire/piece-frames.ts'
 
 const BLOCK = 16384
 
 function make(lines: number): { slab: Slab; cache: ReadCache } {
-  const slab = new Slab({ budgetBytes: lines * LINE_SIZE, defer: fn => fn() })
+  const slab = new Slab({ budgetBytes: lines * LINE_SIZE, headBytes: PIECE_HEADER_SIZE, defer: fn => fn() })
   return { slab, cache: new ReadCache(slab) }
 }
 
@@ -73,7 +75,7 @@ describe('the read cache', () => {
     expect(cache.get(2, 0, 0)).toBeDefined()
   })
 
-  test('gives views of any range, one per run of slots', () => {
+  test('gives views of any range, one per block', () => {
     const { cache, slab } = make(2)
     const line = cache.create(1, 0, 0, LINE_SIZE)!
     line.slots.forEach((slot, i) => {
@@ -86,9 +88,22 @@ describe('the read cache', () => {
     out.length = 0
     cache.views(line, BLOCK - 3, 3 * BLOCK + 5, out)
     const joined = Buffer.concat(out)
-    expect(out).toHaveLength(1)
+    expect(out).toHaveLength(4)
     expect(joined.length).toBe(2 * BLOCK + 8)
     expect([joined[0], joined[3], joined[3 + BLOCK], joined[3 + 2 * BLOCK]]).toEqual([0, 1, 2, 3])
+  })
+
+  test('gives whole messages as they lie in memory, one view per run of slots', () => {
+    const { cache, slab } = make(2)
+    const line = cache.create(1, 0, 0, 5 * BLOCK + 100)!
+    const raw = slab.rawView(line.slots[0]!, 6 * FRAME_SIZE)
+    for (let i = 0; i < 6; i++) raw.fill(i, i * FRAME_SIZE, (i + 1) * FRAME_SIZE)
+    const out: Uint8Array[] = []
+    cache.frames(line, 0, 5 * BLOCK + 100, out)
+    cache.frames(line, BLOCK, 3 * BLOCK, out)
+    expect(out.map(view => view.length)).toEqual([5 * FRAME_SIZE + 113, 2 * FRAME_SIZE])
+    expect([out[0]![0], out[0]![FRAME_SIZE - 1], out[0]!.at(-1)]).toEqual([0, 0, 5])
+    expect([out[1]![0], out[1]!.at(-1)]).toEqual([1, 2])
   })
 
   test('works with slots that lie apart when there is no run', () => {
@@ -105,5 +120,9 @@ describe('the read cache', () => {
     const joined = Buffer.concat(out)
     expect(joined.length).toBe(4 * BLOCK - 20)
     for (let i = 0; i < joined.length; i++) if (joined[i] !== Math.floor((i + 10) / BLOCK)) throw new Error(`at ${i}`)
+    const frames: Uint8Array[] = []
+    cache.frames(line, 0, 4 * BLOCK, frames)
+    expect(frames.map(view => view[PIECE_HEADER_SIZE])).toEqual([0, 1, 2, 3])
+    expect(frames.map(view => view.length)).toEqual(new Array(4).fill(FRAME_SIZE))
   })
 })

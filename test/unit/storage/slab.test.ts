@@ -65,7 +65,18 @@ describe('slots', () => {
       expect(slab.view(first + i).byteOffset).toBe(slab.view(first).byteOffset + i * BLOCK)
       expect(slab.view(first + i).buffer).toBe(slab.view(first).buffer)
     }
-    expect(slab.runView(first, 10, 20 * BLOCK).byteOffset).toBe(slab.view(first).byteOffset + 10)
+    expect(slab.rawView(first, 20 * BLOCK).byteOffset).toBe(slab.view(first).byteOffset)
+  })
+
+  test('have room for a head before each, if that is wanted', () => {
+    const slab = new Slab({ budgetBytes: 1 << 20, headBytes: 13, defer: fn => fn() })
+    const first = slab.allocateRun(3)
+    expect(slab.view(first + 1).byteOffset).toBe(slab.view(first).byteOffset + BLOCK + 13)
+    const raw = slab.rawView(first + 1, 13 + BLOCK)
+    expect(raw.byteOffset + 13).toBe(slab.view(first + 1).byteOffset)
+    raw.fill(7)
+    slab.copyIn(first + 1, 0, new Uint8Array(BLOCK).fill(9))
+    expect([raw[12], raw[13], raw[13 + BLOCK - 1], slab.view(first + 2)[0]]).toEqual([7, 9, 9, 0])
   })
 
   test('never form a run over the end of a segment', () => {

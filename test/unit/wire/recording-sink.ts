@@ -40,8 +40,8 @@ export class RecordingSink implements WireSink {
   onBitfield(bits: Uint8Array): void {
     this.#say(`bitfield ${bytesToHex(bits)}`)
   }
-  onRequest(piece: number, begin: number, length: number): void {
-    this.#say(`request ${piece} ${begin} ${length}`)
+  onRequest(piece: number, begin: number, length: number, count: number): void {
+    for (let i = 0; i < count; i++) this.#say(`request ${piece} ${begin + i * length} ${length}`)
   }
   onPieceHeader(piece: number, begin: number, length: number): boolean {
     this.#payload = []
