@@ -29,6 +29,14 @@ export interface Clock {
 
 /** Receives what happens on a {@link Stream}. */
 export interface StreamHandler {
+  /**
+   * How many bytes the next read should bring at most: a stream that can do so asks before each read, and ends it where a
+   * message ends rather than anywhere.
+   *
+   * @param capacity there is room for so many
+   * @returns 1 to `capacity`
+   */
+  readSize?(capacity: number): number
   /** Only on streams from `connect`: the connection is up. Comes before any data. */
   onConnect(): void
   /** @param chunk borrowed: valid during the call only */

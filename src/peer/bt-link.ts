@@ -12,6 +12,7 @@ import type { Stream, StreamHandler } from '../core/runtime.ts'
 import type { Turn, TurnEffect } from '../core/turn.ts'
 import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures, type HandshakeSink } from '../wire/handshake.ts'
 import { MessageDecoder } from '../wire/message-decoder.ts'
+import { FRAME_SIZE } from '../wire/piece-frames.ts'
 import type { WireSink } from '../wire/wire-sink.ts'
 import { SendBuffer } from './send-buffer.ts'
 
@@ -69,6 +70,16 @@ export class BtLink implements StreamHandler, TurnEffect {
     return this.#buffer.out
   }
 
+  /** As `out`, for messages that nothing waits for: they go out along with others, or when `resumeSending` is called. */
+  outWithNext(): ByteWriter {
+    return this.#buffer.out
+  }
+
+  /** Something was written that is not with the transport yet. */
+  get holdsBytes(): boolean {
+    return this.#buffer.bytes > 0
+  }
+
   writeHandshake(features: HandshakeFeatures, infoHash: Uint8Array, peerId: Uint8Array): void {
     this.#buffer.append(encodeHandshake(features, infoHash, peerId))
     this.#wantFlush()
@@ -88,7 +99,7 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#wantFlush()
   }
 
-  /** There is quota again: sends what waited for it. */
+  /** Sends what waits in the buffer: there is quota again, or it has waited long enough. */
   resumeSending(): void {
     this.#wantFlush()
   }
@@ -117,6 +128,12 @@ export class BtLink implements StreamHandler, TurnEffect {
     } finally {
       this.#turn.leave()
     }
+  }
+
+  /** As many whole blocks as fit: those that come whole need not be put together. */
+  readSize(capacity: number): number {
+    const begun = this.decoder.blockRemaining
+    return begun + Math.floor((capacity - begun) / FRAME_SIZE) * FRAME_SIZE
   }
 
   onData(chunk: Uint8Array): void {

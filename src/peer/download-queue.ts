@@ -12,6 +12,8 @@ import { BLOCK_SIZE } from '../core/brands.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { Slot } from '../storage/slab.ts'
 import { encodeCancel, encodeRequest } from '../wire/message-encoder.ts'
+import { PIECE_HEADER_SIZE } from '../wire/messages.ts'
+import { FRAME_SIZE } from '../wire/piece-frames.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import type { PeerSession, WasteReason } from './peer-host.ts'
 import { PendingBlock, PendingBlocks } from './pending-blocks.ts'
@@ -147,6 +149,39 @@ export class DownloadQueue {
   }
 
   // ---- receiving -----------------------------------------------------------------------------------
+
+  /**
+   * Whole blocks of 16 KiB have come, one after the other. What is plain about them is dealt with at once for all: they
+   * were asked for in this order, of this peer only, and there is memory for them.
+   *
+   * @param at of the first block's message in `chunk`
+   * @returns how many were taken; the rest comes by {@link begin}
+   */
+  takeRun(piece: PieceIndex, first: BlockIndex, count: number, chunk: Uint8Array, at: number): number {
+    const peer = this.#peer
+    const host = peer.host!
+    const { slots, turn, counters } = this.#session
+    if (this.snubbed || host.uploadOnly || host.gracefulPause || slots.underPressure) return 0
+    const n = this.sent.plainRun(piece, first, count)
+    const slot = n === 0 ? -1 : host.leaseRun(peer, piece, first, n)
+    if (slot < 0) return 0
+    for (let i = 0, from = at + PIECE_HEADER_SIZE; i < n; i++, from += FRAME_SIZE) {
+      slots.copyIn(slot + i, 0, chunk.subarray(from, from + BLOCK_SIZE))
+    }
+    const { now } = turn
+    if (this.slowStart) this.desiredSize += n
+    this.sent.drop(n)
+    this.outstandingBytes = Math.max(0, this.outstandingBytes - n * BLOCK_SIZE)
+    // all but the first have waited for nothing but the one before
+    this.requestTimes.addSample(Math.round(now - this.requestedAt))
+    for (let i = 1; i < n; i++) this.requestTimes.addSample(0)
+    this.lastPiece = now
+    if (this.sent.length > 0) this.requestedAt = now
+    else counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
+    host.runArrived(peer, piece, first, n, slot)
+    if (!peer.disconnecting && this.#runsDry) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
+    return n
+  }
 
   /** A valid block begins to arrive. @returns whether its payload is wanted */
   begin(piece: PieceIndex, block: BlockIndex, length: number): boolean {

@@ -837,6 +837,17 @@ export class PeerConnection implements BtLinkOwner {
 
   // ---- downloading -------------------------------------------------------------------------------
 
+  onPieces(piece: number, begin: number, length: number, count: number, chunk: Uint8Array, at: number): number {
+    const { geometry, ready } = this.host!
+    // what is not as it should be is looked at block by block
+    if (length !== BLOCK_SIZE || geometry === null || !ready || !this.bitfieldReceived) return 0
+    if (!geometry.isBlock(piece, begin, length)) return 0
+    if (!geometry.isBlock(piece, begin + (count - 1) * length, length)) return 0
+    const taken = this.download.takeRun(piece, begin / BLOCK_SIZE, count, chunk, at)
+    this.session.counters.inc(C.SES_NUM_INCOMING_PIECE, taken)
+    return taken
+  }
+
   onPieceHeader(piece: number, begin: number, length: number): boolean {
     this.session.counters.inc(C.SES_NUM_INCOMING_PIECE)
     const geometry = this.host!.geometry
@@ -1072,9 +1083,11 @@ export class PeerConnection implements BtLinkOwner {
   announcePiece(piece: PieceIndex): void {
     if (this.inHandshake || this.disconnecting || !this.#sentBitfield) return
     this.#pieceIsHere(piece)
-    if (!this.session.settings.sendRedundantHave && this.hasPiece(piece)) return
+    const redundant = this.hasPiece(piece)
+    if (redundant && !this.session.settings.sendRedundantHave) return
     if (this.disconnectIfRedundant()) return
-    M.encodeHave(this.link.out(), piece)
+    // a seed has no use for it: not worth a packet of its own
+    M.encodeHave(redundant ? this.link.outWithNext() : this.link.out(), piece)
     this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
   }
 

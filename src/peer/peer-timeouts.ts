@@ -37,6 +37,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
   peer.uploadRatePeak = Math.max(peer.uploadRatePeak, stats.uploadPayloadRate())
   peer.downloadRatePeak = Math.max(peer.downloadRatePeak, stats.downloadPayloadRate())
   peer.upload.fill()
+  if (peer.link.holdsBytes) peer.link.resumeSending()
 }
 
 /** A connection that has no torrent yet: only its handshake can time out. */

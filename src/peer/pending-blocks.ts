@@ -46,13 +46,7 @@ export class PendingBlocks {
   shift(): PendingBlock | undefined {
     if (this.#head === this.#items.length) return undefined
     const item = this.#items[this.#head++]!
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0
-      this.#head = 0
-    } else if (this.#head >= 256 && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head)
-      this.#head = 0
-    }
+    this.#compact()
     return item
   }
 
@@ -70,6 +64,23 @@ export class PendingBlocks {
     return -1
   }
 
+  /** How many of the oldest are `count` blocks of a piece from `first` on, in order, plainly wanted and from this peer alone. */
+  plainRun(piece: PieceIndex, first: BlockIndex, count: number): number {
+    const limit = Math.min(count, this.length)
+    for (let i = 0; i < limit; i++) {
+      const item = this.#items[this.#head + i]!
+      const plain = !item.busy && !item.timedOut && !item.notWanted
+      if (!plain || item.block !== first + i || item.piece !== piece) return i
+    }
+    return limit
+  }
+
+  /** Drops the oldest. */
+  drop(count: number): void {
+    this.#head += count
+    this.#compact()
+  }
+
   removeAt(index: number): PendingBlock {
     if (index === 0) return this.shift()!
     return this.#items.splice(this.#head + index, 1)[0]!
@@ -83,6 +94,16 @@ export class PendingBlocks {
   clear(): void {
     this.#items = []
     this.#head = 0
+  }
+
+  #compact(): void {
+    if (this.#head === this.#items.length) {
+      this.#items.length = 0
+      this.#head = 0
+    } else if (this.#head >= 256 && this.#head * 2 >= this.#items.length) {
+      this.#items.splice(0, this.#head)
+      this.#head = 0
+    }
   }
 
   *[Symbol.iterator](): Generator<PendingBlock> {

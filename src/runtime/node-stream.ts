@@ -10,7 +10,8 @@ import { RingQueue } from '../core/ring-queue.ts'
 import type { ConnectOptions, Listener, ListenHandler, Stream, StreamHandler } from '../core/runtime.ts'
 import { endOfFile, genericError, operationOf } from './node-errors.ts'
 
-const READ_BUFFER_BYTES = 64 * 1024
+/** Room for eight `piece` messages; 64 KiB are as fast, 256 KiB slower: they do not stay in the processor's cache. */
+const READ_BUFFER_BYTES = 132 * 1024
 const NOWHERE: Endpoint = ['0.0.0.0', 0]
 const NOTHING = new Uint8Array(0)
 /** What to call when a write is done; `null`: nobody wants to know. */
@@ -89,7 +90,7 @@ export class NodeStream implements Stream {
       host: options.to[0],
       port: options.to[1],
       noDelay: true,
-      onread: { buffer: readBuffer(), callback: this.#onRead },
+      onread: { buffer: this.#nextBuffer, callback: this.#onRead },
     }
     if (options.local != null) {
       connectOptions.localAddress = options.local[0]
@@ -201,6 +202,12 @@ export class NodeStream implements Stream {
     this.#established()
     if (this.#paused && this.#direct) this.#socket!.pause()
     this.#handler?.onConnect()
+  }
+
+  readonly #nextBuffer = (): Uint8Array => {
+    const buffer = readBuffer()
+    const size = this.#handler?.readSize?.(buffer.length) ?? buffer.length
+    return size === buffer.length ? buffer : buffer.subarray(0, size)
   }
 
   readonly #onRead = (count: number, buffer: Uint8Array): boolean => {

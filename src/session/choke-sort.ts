@@ -177,7 +177,8 @@ export interface OptimisticRound<T> {
 }
 
 /**
- * The optimistic round: the interested peers that have waited longest get a chance to show what they give.
+ * The optimistic round: the interested peers that have waited longest get a chance to show what they give. Of those that
+ * never had one, the longest choked come first: a peer that has just lost its slot is not to have it back at once.
  *
  * @param slots    what the last unchoke round returned
  * @param priority breaks ties, lower first (plugins)
@@ -209,7 +210,8 @@ export function recalculateOptimisticUnchokes<T extends UnchokePeer>(
   candidates.sort(
     (a, b) =>
       a.lastOptimisticallyUnchoked - b.lastOptimisticallyUnchoked ||
-      (priority === null ? 0 : Math.sign(priority(a) - priority(b)) || 0),
+      (priority === null ? 0 : Math.sign(priority(a) - priority(b)) || 0) ||
+      compareWaiting(a, b),
   )
   const count = settings.numOptimisticUnchokeSlots || optimisticShare(slots)
   const chosen = candidates.slice(0, count)

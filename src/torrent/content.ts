@@ -226,9 +226,27 @@ export class Content {
   }
 
   leaseSlot(piece: PieceIndex, block: BlockIndex): Slot {
-    // a disk that hangs must not end up with all the memory: the other torrents need some
-    if (this.#writes > 0 && !this.#stalled && this.#turn.now - this.#diskMovedAt > STALL_MS) this.#setStalled(true)
+    this.#watchDisk()
     return this.transfers.lease(piece, block)
+  }
+
+  /** Slots for blocks that are asked of this peer only. @returns the first of them; -1 if there are none, or it is not so */
+  leaseRun(piece: PieceIndex, first: BlockIndex, count: number, from: PeerRef): Slot {
+    if (this.picker?.isRunRequested(piece, first, count, from) !== true) return -1
+    this.#watchDisk()
+    return this.transfers.leaseRun(piece, first, count)
+  }
+
+  /** The slots of a run are full. */
+  runArrived(piece: PieceIndex, first: BlockIndex, count: number, slot: Slot, from: PeerRef): void {
+    this.picker!.markRunAsWriting(piece, first, count, from)
+    this.transfers.fillRun(piece, first, count, slot, this.#turn.now)
+    if (this.transfers.isWhole(piece)) this.#commit(piece)
+  }
+
+  /** A disk that hangs must not end up with all the memory: the other torrents need some. */
+  #watchDisk(): void {
+    if (this.#writes > 0 && !this.#stalled && this.#turn.now - this.#diskMovedAt > STALL_MS) this.#setStalled(true)
   }
 
   abandonSlot(piece: PieceIndex, block: BlockIndex, slot: Slot): void {

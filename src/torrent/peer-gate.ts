@@ -276,6 +276,16 @@ export class PeerGate implements PeerHost {
     if (several) torrent.cancelBlock(piece, block, peer)
   }
 
+  leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): Slot {
+    return this.#torrent.content?.leaseRun(piece, first, count, peer.ref) ?? -1
+  }
+
+  runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number, slot: Slot): void {
+    const torrent = this.#torrent
+    torrent.lastDownload = torrent.env.turn.now
+    torrent.content!.runArrived(piece, first, count, slot, peer.ref)
+  }
+
   payloadReceived(): void {
     this.#torrent.stateUpdated()
   }

@@ -592,6 +592,29 @@ export class PiecePicker {
     return true
   }
 
+  /** Whether the blocks are asked from this peer and nobody else. */
+  isRunRequested(piece: PieceIndex, first: BlockIndex, count: number, peer: PeerRef): boolean {
+    const { downloads } = this
+    const dp = this.map.flushed(piece) ? undefined : downloads.find(piece)
+    if (dp === undefined) return false
+    for (let b = first; b < first + count; b++) {
+      if (downloads.state(dp, b) !== BlockState.requested || downloads.numPeers(dp, b) !== 1) return false
+      if (downloads.peer(dp, b) !== peer) return false
+    }
+    return true
+  }
+
+  /** As `markAsWriting` for each block of a run for which `isRunRequested` holds. */
+  markRunAsWriting(piece: PieceIndex, first: BlockIndex, count: number, peer: PeerRef): void {
+    const { downloads } = this
+    const before = this.map.rank(piece)
+    const dp = downloads.find(piece)!
+    dp.requested -= count
+    dp.writing += count
+    for (let b = first; b < first + count; b++) downloads.set(dp, b, BlockState.writing, peer, 0)
+    this.#requeue(dp, before)
+  }
+
   /** The block is on disk. `NO_PEER` keeps the attribution there is. */
   markAsFinished(piece: PieceIndex, block: BlockIndex, peer: PeerRef = NO_PEER): void {
     const { map, downloads } = this

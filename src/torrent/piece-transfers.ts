@@ -95,6 +95,25 @@ export class PieceTransfers {
     return this.#pool.allocate(this.#owner())
   }
 
+  /** Slots for neighbouring blocks, from the run of the piece. @returns -1 if it has none, or one of them is in use */
+  leaseRun(piece: PieceIndex, first: BlockIndex, count: number): Slot {
+    const t = this.#open(piece)
+    if (t.runFree === null || t.committing) return -1
+    for (let b = first; b < first + count; b++) if (t.runFree[b] !== 1 || t.states[b] !== EMPTY) return -1
+    t.runFree.fill(0, first, first + count)
+    return t.run + first
+  }
+
+  /** As {@link fill} for each slot that `leaseRun` gave. */
+  fillRun(piece: PieceIndex, first: BlockIndex, count: number, slot: Slot, now: number): void {
+    const t = this.#transfers.get(piece)!
+    t.states.fill(FILLED, first, first + count)
+    for (let i = 0; i < count; i++) t.slots[first + i] = slot + i
+    if (t.filled === 0) t.since = now
+    t.filled += count
+    this.#filledBlocks += count
+  }
+
   /** Gives a lease back unfilled. */
   abandon(piece: PieceIndex, block: BlockIndex, slot: Slot): void {
     const t = this.#transfers.get(piece)

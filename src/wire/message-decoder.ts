@@ -86,6 +86,11 @@ export class MessageDecoder {
     return this.#inBlock
   }
 
+  /** Bytes to come until the block that is being received is whole; 0 if there is none. */
+  get blockRemaining(): number {
+    return this.#inBlock ? this.#blockLength - this.#blockAt : 0
+  }
+
   /** Bytes of the block now being received that are here. */
   get blockReceived(): number {
     return this.#inBlock ? this.#blockAt : 0
@@ -161,6 +166,8 @@ export class MessageDecoder {
     const id = chunk[at + 4]!
     if (id === MessageId.piece && length >= 9 && available >= 9) {
       if (!this.#admit(id, length)) return end
+      const next = available >= length && length > 9 ? this.#takePieces(chunk, at, end, length) : at
+      if (next !== at || this.#stopped) return next
       this.#openBlock(readUint32(chunk, at + 5), readUint32(chunk, at + 9), length - 9)
       return at + PIECE_HEADER_SIZE
     }
@@ -194,6 +201,29 @@ export class MessageDecoder {
     }
     this.#sink.onRequest(piece, begin, length, count)
     return next
+  }
+
+  /** Offers a whole `piece` message, and those after it that continue it, to the sink. @returns where to go on */
+  #takePieces(chunk: Uint8Array, at: number, end: number, length: number): number {
+    const whole = 4 + length
+    const piece = readUint32(chunk, at + 5)
+    const begin = readUint32(chunk, at + 9)
+    const size = length - 9
+    let count = 1
+    let next = at + whole
+    while (
+      next + whole <= end &&
+      readUint32(chunk, next + 9) === begin + count * size &&
+      readUint32(chunk, next + 5) === piece &&
+      chunk[next + 4] === MessageId.piece &&
+      readUint32(chunk, next) === length
+    ) {
+      count++
+      next += whole
+    }
+    const taken = this.#sink.onPieces(piece, begin, size, count, chunk, at)
+    this.#payloadBytes += taken * size
+    return at + taken * whole
   }
 
   /** Copies bytes of a cut message, up to the next step. @returns where to go on */

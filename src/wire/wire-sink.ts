@@ -25,6 +25,15 @@ export interface WireSink {
    */
   onRequest(piece: number, begin: number, length: number, count: number): void
   /**
+   * Whole blocks of the same length, each right after the one before it, headers included.
+   *
+   * @param at of the first message in `chunk`; the next one begins `PIECE_HEADER_SIZE + length` bytes on
+   * @param length of each block's payload
+   * @param count at least 1; how many come together depends on how the stream was cut
+   * @returns how many of them, from the first on, are dealt with; the others come by {@link onPieceHeader}
+   */
+  onPieces(piece: number, begin: number, length: number, count: number, chunk: Uint8Array, at: number): number
+  /**
    * The header of a block is here; its payload follows by {@link onPiecePayload}.
    *
    * @param length 0 to the decoder's `maxBlockLength`; some clients send 0 to reject a request

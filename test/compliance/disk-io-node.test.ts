@@ -517,6 +517,23 @@ describe('a disk that hangs', () => {
   })
 })
 
+test('blocks in the read cache are whole messages, and are there at once the second time', async () => {
+  const storage = disk.addStorage(optionsFor(FILES, root))
+  await commit(storage, FILES, CONTENT, 0)
+  const length = pieceOf(FILES, CONTENT, 0).length
+  const flags = { framed: true }
+  expect(disk.readCached!(storage, 0, 0, length, flags)).toBeNull()
+  const [first] = await run<[ReadResult]>(done => disk.read(storage, 0, 0, length, flags, done))
+  const second = disk.readCached!(storage, 0, 0, length, flags)!
+  expect([first.framed, second.framed]).toEqual([true, true])
+  const bytes = Buffer.concat(first.views)
+  expect(bytes.length).toBe(length + Math.ceil(length / BLOCK) * 13)
+  expect(Buffer.concat(second.views).equals(bytes)).toBe(true)
+  const plain = disk.readCached!(storage, 0, 0, length, {})!
+  expect(Buffer.concat(plain.views).equals(pieceOf(FILES, CONTENT, 0))).toBe(true)
+  for (const result of [first, second, plain]) result.release()
+})
+
 test('reads go on when readers hold all the memory of the read cache', async () => {
   const large = new MadeLayout(64 * BLOCK, [{ path: 'large', size: 64 * BLOCK * 2 }])
   const content = contentOf(large)

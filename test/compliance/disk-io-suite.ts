@@ -13,6 +13,7 @@ import {
   type ReadResult,
   type StorageHandle,
 } from '../../src/storage/disk-io.ts'
+import { putPieceHeader } from '../../src/wire/message-encoder.ts'
 import {
   BLOCK,
   blockHashes,
@@ -127,6 +128,32 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       count: number,
       want: { v1: boolean; v2: boolean; blockHashes: boolean },
     ): Promise<HashResult> => (await run<[HashResult]>(done => disk.hashPieces(storage, first, count, want, done)))[0]
+
+    test('blocks that are read for a peer come as its messages, or as they are', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      await writeAll(run, disk, storage, MIXED, content)
+      for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+        const bytes = pieceOf(MIXED, content, piece)
+        for (const from of [0, BLOCK]) {
+          if (from >= bytes.length) continue
+          const [result] = await run<[ReadResult]>(done =>
+            disk.read(storage, piece, from, bytes.length - from, { framed: true }, done),
+          )
+          expect(result.error).toBeNull()
+          const got = Buffer.concat(result.views)
+          result.release()
+          const expected: Buffer[] = []
+          for (let at = from; at < bytes.length; at += BLOCK) {
+            const block = bytes.subarray(at, at + BLOCK)
+            const header = Buffer.alloc(result.framed === true ? 13 : 0)
+            if (result.framed === true) putPieceHeader(header, 0, piece, at, block.length)
+            expected.push(header, Buffer.from(block))
+          }
+          expect(got.equals(Buffer.concat(expected)), `piece ${piece} from ${from}`).toBe(true)
+        }
+      }
+    })
 
     test('what was committed is read back, over file ends, empty files and padding', async () => {
       const content = contentOf(MIXED)

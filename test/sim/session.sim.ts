@@ -111,7 +111,9 @@ describe('connections', () => {
     simulate(5, sim => {
       const swarm = new Swarm(sim, makeTorrent(64 * PIECE, PIECE))
       const node = swarm.add('a', { has: 'all', settings: { connections_limit: 12, connections_slack: 0 } })
-      for (let i = 0; i < 20; i++) swarm.add(`${i}`, { settings: { download_rate_limit: 1000 } })
+      // so slow that nobody is done, and leaves, before the counts are looked at
+      const line = { down: { bytesPerSecond: 20_000 } }
+      for (let i = 0; i < 20; i++) swarm.add(`${i}`, { host: line })
       sim.run(1000)
       for (const other of swarm.nodes.slice(1)) other.connectTo(node)
       sim.run(3000)

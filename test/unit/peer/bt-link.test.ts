@@ -59,6 +59,7 @@ class World {
       this.received += (args[0] as number) + (args[1] as number)
       return undefined
     }
+    if (name === 'onPieces') return 0
     if (name === 'onPiecePayload') {
       this.block.push(...(args[0] as Uint8Array).subarray(args[1] as number, args[2] as number))
       return undefined
@@ -106,6 +107,20 @@ test('what a stream says does not depend on how it is cut', () => {
       expect([cut.payload, cut.received], `${i},${j}`).toEqual([6, STREAM.length])
     }
   }
+})
+
+test('a read is to end where a block does', () => {
+  const world = new World()
+  const frame = 13 + 16384
+  expect(world.link.readSize(3 * frame + 5)).toBe(3 * frame)
+  world.handler.onData(Buffer.from(HANDSHAKE, 'hex'))
+  // the header of a whole block, and 100 bytes of it
+  const block = Buffer.alloc(113)
+  block.writeUInt32BE(9 + 16384, 0)
+  block[4] = 7
+  world.handler.onData(block)
+  expect(world.link.readSize(3 * frame + 5)).toBe(16384 - 100 + 2 * frame)
+  expect(world.link.readSize(20_000)).toBe(16384 - 100)
 })
 
 test('a link that is closed from within a call makes no more calls', () => {

@@ -50,3 +50,19 @@ test('a list of pending blocks behaves as an array does', () => {
     }
   }
 })
+
+test('a plain run is what was asked for in this order, of one peer, and is wanted', () => {
+  const blocks = new PendingBlocks()
+  for (let b = 0; b < 8; b++) blocks.push(new PendingBlock(5, b, 16384, b === 6))
+  expect(blocks.plainRun(5, 0, 4)).toBe(4)
+  expect(blocks.plainRun(5, 0, 100)).toBe(6)
+  expect([blocks.plainRun(5, 1, 4), blocks.plainRun(4, 0, 4)]).toEqual([0, 0])
+  blocks.at(3).timedOut = true
+  expect(blocks.plainRun(5, 0, 8)).toBe(3)
+  blocks.at(1).notWanted = true
+  expect(blocks.plainRun(5, 0, 8)).toBe(1)
+  blocks.drop(4)
+  expect([blocks.length, blocks.plainRun(5, 4, 8), blocks.at(0).block]).toEqual([4, 2, 4])
+  blocks.drop(4)
+  expect([blocks.length, blocks.plainRun(5, 0, 1)]).toEqual([0, 0])
+})

@@ -62,3 +62,20 @@ test('clearing gives the memory of all blocks back, once', () => {
   expect(released).toBe(2)
   expect(buffer.bytes).toBe(0)
 })
+
+test('of whole messages, payload is counted apart from headers, wherever they are cut', () => {
+  const frames = Buffer.alloc(2 * 16397 + 13 + 50)
+  for (const limit of [7, 13, 14, 1000, 16397, 20_000, Number.POSITIVE_INFINITY]) {
+    const buffer = new SendBuffer()
+    let released = 0
+    let [total, payload] = [0, 0]
+    buffer.appendBlock([frames], () => released++, true)
+    for (let batch = buffer.take(limit); batch !== null; batch = buffer.take(limit)) {
+      expect(batch.payloadBytes).toBeLessThanOrEqual(batch.bytes)
+      total += batch.bytes
+      payload += batch.payloadBytes
+      batch.release()
+    }
+    expect([total, payload, released]).toEqual([frames.length, 2 * 16384 + 50, 1])
+  }
+})

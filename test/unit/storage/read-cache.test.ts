@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type CacheLine, LINE_SIZE, ReadCache } from '../../../src/storage/read-cache.ts'
-import { Slab } from '../../../src/storage/slab.ts'
+import { SEGMENT_SLOTS, Slab } from '../../../src/storage/slab.ts'
 import { PIECE_HEADER_SIZE } from '../../../src/wire/messages.ts'
 import { FRAME_SIZE } from '../../../src/wire/piece-frames.ts'
 
@@ -107,9 +107,10 @@ describe('the read cache', () => {
   })
 
   test('works with slots that lie apart when there is no run', () => {
-    const { cache, slab } = make(2)
+    const { cache, slab } = make((SEGMENT_SLOTS * BLOCK) / LINE_SIZE)
     // Every second slot is taken: no two free ones are neighbours.
-    const all = Array.from({ length: 1024 }, () => slab.allocateRun(1)).filter(slot => slot >= 0)
+    const all = Array.from({ length: SEGMENT_SLOTS }, () => slab.allocateRun(1))
+    expect(all).not.toContain(-1)
     for (let i = 0; i < all.length; i += 2) slab.release(all[i]!)
     const line = cache.create(1, 0, 0, 4 * BLOCK)!
     line.slots.forEach((slot, i) => {

@@ -656,3 +656,38 @@ test('sizes that are no sizes are refused', () => {
   expect(() => new PiecePicker(10, 0, new SeededRng(1))).toThrow(RangeError)
   expect(() => new PiecePicker(1e12, 32768 * BLOCK, new SeededRng(1))).toThrow(RangeError)
 })
+
+describe('a run of blocks', () => {
+  test("is one peer's only while each of them is asked from that peer and nobody else", () => {
+    const picker = setup(2, { availability: '11' })
+    expect(picker.isRunRequested(0, 0, 2, 1)).toBe(false)
+    for (let b = 0; b < 3; b++) picker.markAsDownloading(0, b, 1)
+    expect([picker.isRunRequested(0, 0, 3, 1), picker.isRunRequested(0, 0, 4, 1)]).toEqual([true, false])
+    expect(picker.isRunRequested(0, 0, 3, 2)).toBe(false)
+    picker.markAsDownloading(0, 1, 2)
+    expect([picker.isRunRequested(0, 0, 2, 1), picker.isRunRequested(0, 2, 1, 1)]).toEqual([false, true])
+    picker.weHave(1)
+    expect(picker.isRunRequested(1, 0, 1, 1)).toBe(false)
+  })
+
+  test('that has arrived is the same as its blocks one by one', () => {
+    const [runs, blocks] = [setup(1, { availability: '1' }), setup(1, { availability: '1' })]
+    for (const picker of [runs, blocks]) for (let b = 0; b < PER_PIECE; b++) picker.markAsDownloading(0, b, 1)
+    runs.markRunAsWriting(0, 0, 3, 1)
+    for (let b = 0; b < 3; b++) blocks.markAsWriting(0, b, 1)
+    for (const picker of [runs, blocks]) {
+      picker.checkInvariant()
+      expect([0, 1, 2, 3].map(b => picker.blockState(0, b))).toEqual([
+        BlockState.writing,
+        BlockState.writing,
+        BlockState.writing,
+        BlockState.requested,
+      ])
+      expect(picker.isPieceFinished(0)).toBe(false)
+    }
+    runs.markRunAsWriting(0, 3, 1, 1)
+    runs.checkInvariant()
+    expect(runs.isPieceFinished(0)).toBe(true)
+    expect(runs.downloaders(0)).toEqual([1, 1, 1, 1])
+  })
+})

@@ -61,6 +61,36 @@ describe('transfers', () => {
     slab.checkInvariant()
   })
 
+  test('neighbouring blocks are received into a run of slots, but for those that have one', () => {
+    const world = new World(64)
+    const { transfers, slab } = world
+    expect(transfers.fill(0, 5, transfers.lease(0, 5), 3)).toBe(true)
+    expect(transfers.leaseRun(0, 2, 4)).toBe(-1)
+    const first = transfers.leaseRun(0, 0, 5)
+    expect(slab.view(first + 4).byteOffset).toBe(slab.view(first).byteOffset + 4 * BLOCK_SIZE)
+    expect(transfers.leaseRun(0, 4, 1)).toBe(-1)
+    transfers.fillRun(0, 0, 5, first, 7)
+    transfers.checkInvariant()
+    expect(transfers.leaseRun(0, 0, 1)).toBe(-1)
+    transfers.fillRun(0, 6, 2, transfers.leaseRun(0, 6, 2), 8)
+    expect(transfers.isWhole(0)).toBe(true)
+    world.commit(0)
+    expect(slab.inUse).toBe(0)
+    transfers.releaseRuns()
+    transfers.leaseRun(1, 0, 1)
+    transfers.releaseRuns()
+    expect(transfers.leaseRun(1, 1, 2)).toBe(-1)
+    slab.checkInvariant()
+  })
+
+  test('a run of slots whose peer leaves is given back block by block', () => {
+    const { transfers, slab } = new World(64)
+    const first = transfers.leaseRun(0, 0, 3)
+    for (let b = 0; b < 3; b++) transfers.abandon(0, b, first + b)
+    expect(slab.inUse).toBe(0)
+    slab.checkInvariant()
+  })
+
   test('clearing frees what is filled and what is reserved', () => {
     const { transfers, slab } = new World(64)
     const twice = transfers.lease(0, 1)

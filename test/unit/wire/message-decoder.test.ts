@@ -80,7 +80,70 @@ function decode(hex: string | Uint8Array, setup: Setup = {}): string[] {
 
 const errorLine = (value: LibtorrentErrors) => `error ${libtorrentError(value)}`
 
+/** Requests and blocks of 11 bytes in rows that go on, and rows that only seem to. */
+function rows(): Uint8Array {
+  const w = new ByteWriter()
+  for (const [piece, begin, length] of [
+    [1, 0, 11],
+    [1, 11, 11],
+    [1, 22, 11],
+    [1, 44, 11],
+    [1, 55, 10],
+    [2, 65, 10],
+    [2, 75, 10],
+  ] as const) {
+    encode.encodeRequest(w, piece, begin, length)
+  }
+  encode.encodeCancel(w, 2, 85, 10)
+  for (const [piece, begin] of [
+    [1, 0],
+    [1, 11],
+    [1, 22],
+    [2, 33],
+    [2, 55],
+    [2, 66],
+  ] as const) {
+    encode.encodePiece(w, piece, begin, payload)
+  }
+  encode.encodePiece(w, 2, 77, payload.subarray(0, 5))
+  encode.encodeHave(w, 3)
+  return w.finish()
+}
+
 describe('message decoder', () => {
+  test('requests and blocks that come in a row are the same as if each came alone', () => {
+    const stream = rows()
+    const log = decode(stream)
+    expect(log.filter(line => line.startsWith('request'))).toEqual([
+      'request 1 0 11',
+      'request 1 11 11',
+      'request 1 22 11',
+      'request 1 44 11',
+      'request 1 55 10',
+      'request 2 65 10',
+      'request 2 75 10',
+    ])
+    expect(log.filter(line => line.startsWith('piece end'))).toHaveLength(7)
+    for (const takesBlocks of [1, 2, 3, 10]) {
+      for (let i = 0; i <= stream.length; i++) {
+        const { sink, decoder } = make({ change: s => (s.takesBlocks = takesBlocks) })
+        decoder.push(stream.subarray(0, i))
+        decoder.push(stream.subarray(i))
+        expect(sink.log, `${takesBlocks} taken, cut at ${i}`).toEqual(log)
+        expect(decoder.payloadBytes).toBe(6 * payload.length + 5)
+      }
+    }
+  })
+
+  test('nothing is taken in a row after the sink has stopped the decoder', () => {
+    const { sink, decoder } = make({ change: s => (s.takesBlocks = 2) })
+    sink.onEvent = line => {
+      if (line.startsWith('piece end 1 11')) decoder.stop()
+    }
+    decoder.push(rows())
+    expect(sink.log.at(-1)).toMatch(/^piece end 1 11/)
+  })
+
   test('every message arrives with what it carries', () => {
     const r = `${'ab'.repeat(32)} 0 4 2 2`
     expect(decode(everyMessage(), { numPieces: 10 })).toEqual([

@@ -8,6 +8,7 @@ export class RecordingSink implements WireSink {
   readonly log: string[] = []
   /** Answers, to be changed by a test. */
   wantsBlock = true
+  takesBlocks = 0
   wantsExtended = true
   wantsUnknown = false
   /** Called before each line is written. */
@@ -42,6 +43,17 @@ export class RecordingSink implements WireSink {
   }
   onRequest(piece: number, begin: number, length: number, count: number): void {
     for (let i = 0; i < count; i++) this.#say(`request ${piece} ${begin + i * length} ${length}`)
+  }
+  /** Takes at most `takesBlocks` of them, and says of each what it would have said had it come by itself. */
+  onPieces(piece: number, begin: number, length: number, count: number, chunk: Uint8Array, at: number): number {
+    const taken = Math.min(count, this.takesBlocks)
+    for (let i = 0; i < taken; i++) {
+      const start = at + i * (13 + length) + 13
+      this.onPieceHeader(piece, begin + i * length, length)
+      this.onPiecePayload(chunk, start, start + length, 0)
+      this.onPieceEnd(piece, begin + i * length, length)
+    }
+    return taken
   }
   onPieceHeader(piece: number, begin: number, length: number): boolean {
     this.#payload = []
