@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { TorrentFlags } from '../../src/core/enums.ts'
+import { type BlockUploadedAlert, IncomingRequestAlert } from '../../src/alert/peer-alerts.ts'
+import { AlertCategory, TorrentFlags } from '../../src/core/enums.ts'
 import { FakePeer } from './lib/fake-peer.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
@@ -24,6 +25,35 @@ describe('a swarm', () => {
       const seed = swarm.add('seed', { has: 'all' })
       swarm.add('leech').connectTo(seed)
       swarm.complete(60_000)
+      finish(swarm)
+    })
+  })
+
+  test('tells of each block that is asked for and sent, if that is wanted', () => {
+    simulate(1, sim => {
+      const torrent = makeTorrent(1_000_000, PIECE)
+      const swarm = new Swarm(sim, torrent)
+      const { upload, blockProgress, incomingRequest } = AlertCategory
+      const settings = { alert_mask: upload | blockProgress | incomingRequest, alert_queue_size: 10_000 }
+      const seed = swarm.add('seed', { has: 'all', settings })
+      const leech = swarm.add('leech', { settings })
+      leech.connectTo(seed)
+      swarm.complete(60_000)
+      const every: string[] = []
+      for (let at = 0; at < torrent.content.length; at += 16384) {
+        every.push(`${Math.floor(at / PIECE)} ${(at % PIECE) / 16384}`)
+      }
+      const told = (node: typeof seed, what: string) =>
+        node.alerts
+          .filter(alert => alert.what() === what)
+          .map(alert => alert as BlockUploadedAlert)
+          .map(({ pieceIndex, blockIndex }) => `${pieceIndex} ${blockIndex}`)
+          .sort()
+      expect(told(seed, 'block_uploaded')).toEqual(every.toSorted())
+      expect(told(leech, 'block_downloading')).toEqual(every.toSorted())
+      expect(told(leech, 'block_finished')).toEqual(every.toSorted())
+      const requests = seed.alerts.filter(alert => alert instanceof IncomingRequestAlert)
+      expect(new Set(requests.map(({ req }) => `${req.piece} ${req.start / 16384}`)).size).toBe(every.length)
       finish(swarm)
     })
   })
