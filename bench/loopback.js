@@ -9,6 +9,9 @@
  * is bound by the kernel's supply of free pages. `--set` changes settings of ours. CPU is that of the transfer alone; memory is
  * the peak of the process's life, with the part that is not mapped from files beside it (libtorrent maps the torrent's files).
  *
+ * The row "bare" is the floor: the data path without a protocol, as bare as Node allows (bench/lib/bare-*.mjs). It runs with
+ * the file in the page cache only.
+ *
  * libtorrent is driven through its Python binding (`python3-libtorrent`); without it only ours is measured. webtorrent is
  * measured where BENCH_WEBTORRENT names a folder that has it installed. Environment: DIST, where the built package is; PYTHON.
  */
@@ -49,6 +52,7 @@ const target = path.join(values.dir, 'target')
 
 const script = file => fileURLToPath(new URL(`./lib/${file}`, import.meta.url))
 const PEERS = {
+  bare: (role, save) => [process.execPath, [script(`bare-${role}.mjs`), torrent, save]],
   ours: (role, save) => [process.execPath, [script(`our-${role}.mjs`), torrent, save, ...values.set]],
   libtorrent: (role, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'default']],
   'libtorrent, best': (role, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'high']],
@@ -65,6 +69,7 @@ function candidates() {
   } else console.error('libtorrent is not installed: no comparison')
   if (process.env.BENCH_WEBTORRENT) out.push({ seed: 'webtorrent', leech: 'webtorrent', seeds: 1 })
   out.push({ seed: 'ours', leech: 'ours', seeds: manySeeds })
+  out.push({ seed: 'bare', leech: 'bare', seeds: 1 })
   for (const each of out) each.name = `${each.seeds > 1 ? `${each.seeds} x ` : ''}${each.seed} -> ${each.leech}`
   return values.only === undefined ? out : out.filter(each => values.only.split(';').includes(each.name))
 }
@@ -213,7 +218,7 @@ function print(rows) {
 makeData()
 const rows = []
 for (const condition of values.conditions.split(',')) {
-  const all = candidates()
+  const all = candidates().filter(each => condition === 'cached' || each.seed !== 'bare')
   const results = all.map(() => [])
   for (let run = 0; run < runs; run++) {
     for (const [i, candidate] of all.entries()) results[i].push(await transfer(candidate, condition))
