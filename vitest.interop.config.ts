@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     // the built package runs as it does in Node, where it loads parts of itself when they are needed
-    server: { deps: { external: [/\/dist\//] } },
+    server: { deps: { external: [/\/(dist|build)\//] } },
     include: ['test/interop/**/*.test.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,

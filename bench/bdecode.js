@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url'
 import baseline from 'bencode'
 import { alternate, manyFiles, median } from './sample-torrents.js'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { bdecode, bdecodeNode } = await import(new URL('bencode/bdecode.js', dist).href)
 const { bencode } = await import(new URL('bencode/bencode.js', dist).href)
 

@@ -25,7 +25,7 @@ const { values } = parseArgs({
 const BLOCK = 16384
 const size = Number(values.size) * 2 ** 20
 const pieceLength = Number(values.piece) * 1024
-const dist = new URL(process.env.DIST ? `file://${path.resolve(process.env.DIST)}/` : '../dist/', import.meta.url)
+const dist = new URL(process.env.DIST ? `file://${path.resolve(process.env.DIST)}/` : '../build/', import.meta.url)
 const { createNodeDisk } = await import(new URL('storage/node/disk-pool.js', dist))
 
 const files = {

@@ -15,7 +15,7 @@ import { join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { CreateTorrent } = await import(new URL('metainfo/create-torrent.js', dist).href)
 const { listFiles } = await import(new URL('metainfo/list-files.js', dist).href)
 const { setPieceHashes } = await import(new URL('node/set-piece-hashes.js', dist).href)

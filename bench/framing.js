@@ -12,7 +12,7 @@ import { performance } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
 import BaselineWire from 'bittorrent-protocol'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { ByteWriter } = await import(new URL('core/byte-writer.js', dist).href)
 const { MessageDecoder } = await import(new URL('wire/message-decoder.js', dist).href)
 const { encodeHandshake, HANDSHAKE_SIZE } = await import(new URL('wire/handshake.js', dist).href)

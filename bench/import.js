@@ -26,7 +26,9 @@ const entry = join(dist, 'index.js')
 function modules(file, seen = new Set()) {
   if (seen.has(file)) return seen
   seen.add(file)
-  for (const [, target] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)\s[^'"`]*?from '(\.[^']+)'/gm)) {
+  for (const [, target] of readFileSync(file, 'utf8').matchAll(
+    /^(?:import|export)\s[^'"`]*?from ['"](\.[^'"]+)['"]/gm,
+  )) {
     modules(resolve(dirname(file), target), seen)
   }
   return seen

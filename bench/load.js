@@ -17,7 +17,7 @@ import { pathToFileURL } from 'node:url'
 import parseTorrent from 'parse-torrent'
 import { alternate, manyFiles, median } from './sample-torrents.js'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { bencode } = await import(new URL('bencode/bencode.js', dist).href)
 const { loadTorrentBuffer } = await import(new URL('metainfo/load-torrent.js', dist).href)
 

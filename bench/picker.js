@@ -12,7 +12,7 @@ import { resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { Bitfield } = await import(new URL('core/bitfield.js', dist).href)
 const { SeededRng } = await import(new URL('core/rng.js', dist).href)
 const { PiecePicker } = await import(new URL('torrent/piece-picker.js', dist).href)

@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const size = Number(values.size) * 2 ** 20
 const pieceLength = Number(values.piece) * 1024
 const file = path.join(values.dir, `recheck-${values.size}.bin`)
-const dist = new URL(process.env.DIST ? `file://${path.resolve(process.env.DIST)}/` : '../dist/', import.meta.url)
+const dist = new URL(process.env.DIST ? `file://${path.resolve(process.env.DIST)}/` : '../build/', import.meta.url)
 const python = process.env.PYTHON ?? '/usr/bin/python3'
 
 /** One process, one check: so that peak memory is its own. */

@@ -10,7 +10,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../dist', import.meta.url).pathname)}/`)
+const dist = pathToFileURL(`${resolve(process.env.DIST ?? new URL('../build', import.meta.url).pathname)}/`)
 const { Slab } = await import(new URL('storage/slab.js', dist).href)
 
 const BLOCK = 16384

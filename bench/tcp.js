@@ -4,7 +4,7 @@
 import { createConnection, createServer } from 'node:net'
 import { parseArgs } from 'node:util'
 
-const dist = process.env.DIST ?? '../dist'
+const dist = process.env.DIST ?? '../build'
 const { createNodeRuntime } = await import(`${dist}/runtime/node-runtime.js`)
 
 const { values } = parseArgs({

@@ -10,7 +10,6 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { CreateTorrent, listFiles, setPieceHashes } from '../index.ts'
 import { formatBytes } from './format.ts'
 import { type CommandContext, CommandError, printJson, printLine } from './io.ts'
@@ -158,8 +157,10 @@ class DemoRun {
   }
 
   #spawn(args: readonly string[], output: 'pipe' | 'inherit'): ChildProcess {
-    const main = fileURLToPath(new URL('./main.js', import.meta.url))
-    const child = spawn(process.execPath, [main, ...args, ...LOCAL], { stdio: ['ignore', output, 'inherit'] })
+    // this very command, wherever it was started from
+    const child = spawn(process.execPath, [process.argv[1]!, ...args, ...LOCAL], {
+      stdio: ['ignore', output, 'inherit'],
+    })
     this.#children.push(child)
     return child
   }

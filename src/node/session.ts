@@ -56,7 +56,7 @@ let loaded: EngineModule | null = null
 function engineModule(): EngineModule {
   loaded ??= createRequire(import.meta.url)(
     // in a checkout, where the sources are run as they are, it comes from the built package: Node 20 runs no .ts
-    import.meta.url.endsWith('.ts') ? '../../dist/node/make-engine.js' : './make-engine.js',
+    import.meta.url.endsWith('.ts') ? '../../dist/make-engine.js' : './make-engine.js',
   ) as EngineModule
   return loaded
 }

@@ -8,11 +8,11 @@
 import type { ByteWriter } from '../core/byte-writer.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
+import { FRAME_SIZE } from '../core/piece-frames.ts'
 import type { Stream, StreamHandler } from '../core/runtime.ts'
 import type { Turn, TurnEffect } from '../core/turn.ts'
 import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures, type HandshakeSink } from '../wire/handshake.ts'
 import { MessageDecoder } from '../wire/message-decoder.ts'
-import { FRAME_SIZE } from '../wire/piece-frames.ts'
 import type { WireSink } from '../wire/wire-sink.ts'
 import { SendBuffer } from './send-buffer.ts'
 

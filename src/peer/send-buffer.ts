@@ -4,7 +4,7 @@
  */
 
 import { ByteWriter } from '../core/byte-writer.ts'
-import { framedPayload } from '../wire/piece-frames.ts'
+import { framedPayload } from '../core/piece-frames.ts'
 
 /** A batch for `Stream.write`. */
 export interface SendBatch {

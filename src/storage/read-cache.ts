@@ -5,7 +5,7 @@
  */
 
 import { BLOCK_SIZE, type PieceIndex } from '../core/brands.ts'
-import { framedLength } from '../wire/piece-frames.ts'
+import { framedLength } from '../core/piece-frames.ts'
 import type { DiskError } from './disk-io.ts'
 import type { Slab, Slot } from './slab.ts'
 

@@ -9,9 +9,10 @@
 import { readUint16, readUint32 } from '../core/bytes.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
+import { PIECE_HEADER_SIZE } from '../core/piece-frames.ts'
 import { hashesLength, isPlausible, readHashRequest } from './hash-messages.ts'
 import { FIXED_LENGTH, LENGTH_ERROR, NEEDS, NEEDS_FAST, NEEDS_V2 } from './message-table.ts'
-import { HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, PIECE_HEADER_SIZE, REQUEST_SIZE } from './messages.ts'
+import { HASH_HEADER_LENGTH, MAX_MESSAGE_LENGTH, MessageId, REQUEST_SIZE } from './messages.ts'
 import type { WireSink } from './wire-sink.ts'
 
 /** Limits of a {@link MessageDecoder}. */

@@ -8,21 +8,7 @@
 import type { ByteWriter } from '../core/byte-writer.ts'
 import { writeUint32 } from '../core/bytes.ts'
 import { type HashRequest, writeHashRequest } from './hash-messages.ts'
-import { HASH_HEADER_LENGTH, MessageId, PIECE_HEADER_SIZE, REQUEST_SIZE } from './messages.ts'
-
-/**
- * Writes the 13 bytes before the payload of a `piece` message.
- *
- * @param length of the payload
- * @returns the offset after them
- */
-export function putPieceHeader(target: Uint8Array, at: number, piece: number, begin: number, length: number): number {
-  writeUint32(target, at, 9 + length)
-  target[at + 4] = MessageId.piece
-  writeUint32(target, at + 5, piece)
-  writeUint32(target, at + 9, begin)
-  return at + PIECE_HEADER_SIZE
-}
+import { HASH_HEADER_LENGTH, MessageId, REQUEST_SIZE } from './messages.ts'
 
 /** Writes the 17 bytes of a `request`. @returns the offset after them */
 export function putRequest(target: Uint8Array, at: number, piece: number, begin: number, length: number): number {
@@ -95,7 +81,7 @@ export function encodeRequest(out: ByteWriter, piece: number, begin: number, len
   encodeBlockMessage(out, MessageId.request, piece, begin, length)
 }
 
-/** A whole `piece` message with its payload copied: for tests and small messages; see {@link putPieceHeader}. */
+/** A whole `piece` message with its payload copied: for tests and small messages. */
 export function encodePiece(out: ByteWriter, piece: number, begin: number, payload: Uint8Array): void {
   out
     .uint32(9 + payload.length)

@@ -32,8 +32,6 @@ export const MAX_MESSAGE_LENGTH = 1024 * 1024
 
 /** The length prefix. */
 export const PREFIX_SIZE = 4
-/** A `piece` message before its payload: length, id, piece, begin. */
-export const PIECE_HEADER_SIZE = 13
 /** `request`, `cancel` and `reject` whole: length, id, piece, begin, length. */
 export const REQUEST_SIZE = 17
 /** `have`, `suggest` and `allowed fast` whole: length, id, piece. */

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Bitfield } from '../../src/core/bitfield.ts'
 import { operationName } from '../../src/core/operation.ts'
+import { putPieceHeader } from '../../src/core/piece-frames.ts'
 import {
   type CheckResult,
   CheckStatus,
@@ -13,7 +14,6 @@ import {
   type ReadResult,
   type StorageHandle,
 } from '../../src/storage/disk-io.ts'
-import { putPieceHeader } from '../../src/wire/message-encoder.ts'
 import {
   BLOCK,
   blockHashes,

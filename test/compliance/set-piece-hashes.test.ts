@@ -15,7 +15,7 @@ let hashOnWorkers: SetPieceHashes
 const files: CreateFileEntry[] = []
 
 beforeAll(async () => {
-  const built = new URL('../../dist/node/set-piece-hashes.js', import.meta.url)
+  const built = new URL('../../build/node/set-piece-hashes.js', import.meta.url)
   if (!existsSync(built)) throw new Error('run `npm run build` first')
   hashOnWorkers = ((await import(built.href)) as { setPieceHashes: SetPieceHashes }).setPieceHashes
   folder = mkdtempSync(join(tmpdir(), 'set-piece-hashes-'))

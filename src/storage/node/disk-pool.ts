@@ -8,7 +8,7 @@ import { resolve } from 'node:path'
 import type { BlockIndex, FileIndex, PieceIndex } from '../../core/brands.ts'
 import { BLOCK_SIZE } from '../../core/brands.ts'
 import { IoBufferMode, type MoveFlags, Operation } from '../../core/enums.ts'
-import { PIECE_HEADER_SIZE } from '../../wire/messages.ts'
+import { PIECE_HEADER_SIZE } from '../../core/piece-frames.ts'
 import { checkSteps } from '../checker.ts'
 import { abortedError } from '../disk-error.ts'
 import {

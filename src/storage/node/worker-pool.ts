@@ -410,6 +410,6 @@ function spawnThread(init: WorkerInit): PoolWorker {
 /** In a checkout, where the sources are run as they are, workers come from the built package: Node 20 runs no .ts. */
 function workerUrl(): URL {
   return import.meta.url.endsWith('.ts')
-    ? new URL('../../../dist/storage/node/worker-main.js', import.meta.url)
+    ? new URL('../../../dist/worker-main.js', import.meta.url)
     : new URL('./worker-main.js', import.meta.url)
 }

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { StorageMode } from '../../../src/core/enums.ts'
 import { errnoError } from '../../../src/core/error-code.ts'
 import { Operation } from '../../../src/core/operation.ts'
+import { PIECE_HEADER_SIZE } from '../../../src/core/piece-frames.ts'
 import type { FileLayout, ReadResult } from '../../../src/storage/disk-io.ts'
 import type { ReadJob } from '../../../src/storage/node/jobs.ts'
 import { LineReader } from '../../../src/storage/node/line-reader.ts'
@@ -9,7 +10,6 @@ import { LINE_SIZE, ReadCache } from '../../../src/storage/read-cache.ts'
 import { Slab } from '../../../src/storage/slab.ts'
 import { StorageState } from '../../../src/storage/storage-state.ts'
 import type { WireAnswer } from '../../../src/storage/worker-protocol.ts'
-import { PIECE_HEADER_SIZE } from '../../../src/wire/messages.ts'
 
 const BLOCK = 16384
 const PIECE = 1 << 20

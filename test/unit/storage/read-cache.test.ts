@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { FRAME_SIZE, PIECE_HEADER_SIZE } from '../../../src/core/piece-frames.ts'
 import { type CacheLine, LINE_SIZE, ReadCache } from '../../../src/storage/read-cache.ts'
 import { SEGMENT_SLOTS, Slab } from '../../../src/storage/slab.ts'
-import { PIECE_HEADER_SIZE } from '../../../src/wire/messages.ts'
-import { FRAME_SIZE } from '../../../src/wire/piece-frames.ts'
 
 const BLOCK = 16384
 

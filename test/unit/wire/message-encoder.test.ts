@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../../src/core/byte-writer.ts'
 import { bytesToHex, hexToBytes } from '../../../src/core/bytes.ts'
+import { putPieceHeader } from '../../../src/core/piece-frames.ts'
 import { hashesLength, readHashRequest, uncleCount, writeHashRequest } from '../../../src/wire/hash-messages.ts'
 import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } from '../../../src/wire/lt-donthave.ts'
 import * as encode from '../../../src/wire/message-encoder.ts'
@@ -37,7 +38,7 @@ describe('message encoder', () => {
 
   test('the fast paths write the same bytes at an offset and say where they end', () => {
     const target = new Uint8Array(64)
-    expect(encode.putPieceHeader(target, 3, 0xfffffffe, 0x8000, 0x4000)).toBe(16)
+    expect(putPieceHeader(target, 3, 0xfffffffe, 0x8000, 0x4000)).toBe(16)
     expect(bytesToHex(target.subarray(0, 17))).toBe('000000' + '0000400907fffffffe00008000' + '00')
     expect(encode.putRequest(target, 0, 1, 2, 0x4000)).toBe(17)
     expect(bytesToHex(target.subarray(0, 17))).toBe(written(w => encode.encodeRequest(w, 1, 2, 0x4000)))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { FRAME_SIZE, framedLength, framedPayload } from '../../../src/wire/piece-frames.ts'
+import { FRAME_SIZE, framedLength, framedPayload } from '../../../src/core/piece-frames.ts'
 
 test('payload and headers of messages in a row are told apart at every byte', () => {
   expect([framedLength(0), framedLength(1), framedLength(16384), framedLength(16385)]).toEqual([0, 14, 16397, 16411])
