@@ -62,6 +62,13 @@ class Sink {
   onHave() {
     this.haves++
   }
+  onPieces(piece, _begin, length, count, chunk, at) {
+    for (let i = 0, start = at + 13; i < count; i++, start += 13 + length) {
+      copyInto(slots[(piece + i) % SLOTS], 0, chunk.subarray(start, start + length))
+    }
+    this.blocks += count
+    return count
+  }
   onPieceHeader(piece) {
     this.#slot = slots[piece % SLOTS]
     return true

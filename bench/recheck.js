@@ -4,7 +4,8 @@
  *
  *   node bench/recheck.js [--size MiB] [--piece KiB] [--runs N] [--kinds v1,v2,hybrid] [--dir DIR] [--json]
  *
- * libtorrent is driven through its Python binding (`python3-libtorrent`); without it only ours is measured.
+ * libtorrent is driven through its Python binding (`python3-libtorrent`); without it only ours is measured. "bare" is the
+ * floor: what two threads reach that do nothing but read and hash (bench/lib/bare-check.mjs).
  * Environment: DIST, where the built package is; PYTHON.
  */
 
@@ -182,6 +183,11 @@ function runLibtorrent(kind, name, sets) {
   return { who: name, kind, ...JSON.parse(out) }
 }
 
+function runBare(kind) {
+  const args = [new URL('lib/bare-check.mjs', import.meta.url).pathname, file, kind, String(pieceLength)]
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
+}
+
 function median(numbers) {
   const sorted = numbers.slice().sort((a, b) => a - b)
   const middle = sorted.length >> 1
@@ -201,6 +207,7 @@ function main() {
         () => runLibtorrent(kind, 'libtorrent-2', { hashing_threads: 2 }),
       ])
     }
+    candidates.push(['bare: two threads read and hash', () => runBare(kind)])
     const results = candidates.map(() => [])
     for (let run = 0; run < Number(values.runs); run++) {
       candidates.forEach(([, fn], i) => {
@@ -221,8 +228,13 @@ function main() {
       })
     })
   }
-  const bestPeer = kind => Math.max(...rows.filter(r => r.kind === kind && r.who !== 'ours').map(r => r.gibPerSecond))
-  for (const row of rows) if (row.who === 'ours' && hasPeer) row.ratio = row.gibPerSecond / bestPeer(row.kind)
+  const rate = (kind, name) =>
+    Math.max(...rows.filter(r => r.kind === kind && r.who.startsWith(name)).map(r => r.gibPerSecond))
+  for (const row of rows) {
+    if (row.who !== 'ours') continue
+    if (hasPeer) row.ratio = row.gibPerSecond / rate(row.kind, 'libtorrent')
+    row.ofBare = row.gibPerSecond / rate(row.kind, 'bare')
+  }
   if (values.json) {
     console.log(
       JSON.stringify({
@@ -236,10 +248,12 @@ function main() {
     return
   }
   console.log(`check of ${values.size} MiB, ${values.piece} KiB pieces, ${values.runs} runs\n`)
-  console.log('kind    who                            GiB/s (min-max)       CPU s   peak MiB   ours / best peer')
+  console.log(
+    'kind    who                            GiB/s (min-max)       CPU s   peak MiB   ours / best libtorrent, / bare',
+  )
   for (const r of rows) {
     console.log(
-      `${r.kind.padEnd(7)} ${r.who.padEnd(30)} ${r.gibPerSecond.toFixed(2)} (${r.min.toFixed(2)}-${r.max.toFixed(2)})      ${r.cpuSeconds.toFixed(2)}   ${r.peakMiB.toFixed(0).padStart(8)}   ${r.ratio === undefined ? '' : r.ratio.toFixed(2)}`,
+      `${r.kind.padEnd(7)} ${r.who.padEnd(30)} ${r.gibPerSecond.toFixed(2)} (${r.min.toFixed(2)}-${r.max.toFixed(2)})      ${r.cpuSeconds.toFixed(2)}   ${r.peakMiB.toFixed(0).padStart(8)}   ${r.ofBare === undefined ? '' : `${r.ratio === undefined ? '-' : r.ratio.toFixed(2)}   ${r.ofBare.toFixed(2)}`}`,
     )
   }
 }
