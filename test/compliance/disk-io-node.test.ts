@@ -531,7 +531,11 @@ test('blocks in the read cache are whole messages, and are there at once the sec
   expect(Buffer.concat(second.views).equals(bytes)).toBe(true)
   const plain = disk.readCached!(storage, 0, 0, length, {})!
   expect(Buffer.concat(plain.views).equals(pieceOf(FILES, CONTENT, 0))).toBe(true)
-  for (const result of [first, second, plain]) result.release()
+  // a part of a block is no message of the cache
+  const part = disk.readCached!(storage, 0, 0, BLOCK + 100, flags)!
+  expect(part.framed).not.toBe(true)
+  expect(Buffer.concat(part.views).equals(pieceOf(FILES, CONTENT, 0).subarray(0, BLOCK + 100))).toBe(true)
+  for (const result of [first, second, plain, part]) result.release()
 })
 
 test('reads go on when readers hold all the memory of the read cache', async () => {

@@ -65,7 +65,7 @@ export class LineReader {
     let pending = 0
     const settle = (): void => {
       if (--pending > 0) return
-      done(this.#readFrom(lines, offset, length, flags.framed === true))
+      done(this.#readFrom(lines, offset, length, isFramed(state, piece, offset, length, flags)))
     }
     for (const line of lines) {
       if (line.ready) continue
@@ -95,7 +95,7 @@ export class LineReader {
     if (!line.touched) this.#touch(state, line, flags.sequential === true)
     this.cacheHits += Math.ceil(length / BLOCK_SIZE)
     const views: Uint8Array[] = []
-    const framed = flags.framed === true
+    const framed = isFramed(state, piece, offset, length, flags)
     if (framed) this.#cache.frames(line, start, start + length, views)
     else this.#cache.views(line, start, start + length, views)
     return { error: null, views, framed, release: () => this.#cache.release(line) }
@@ -233,6 +233,14 @@ export class LineReader {
       }),
     )
   }
+}
+
+/** The messages in the cache are those of whole blocks: their headers do not fit any other range. */
+function isFramed(state: StorageState, piece: PieceIndex, offset: number, length: number, flags: ReadFlags): boolean {
+  const end = offset + length
+  return (
+    flags.framed === true && offset % BLOCK_SIZE === 0 && (end % BLOCK_SIZE === 0 || end === state.pieceSize(piece))
+  )
 }
 
 function noRelease(): void {}
