@@ -25,6 +25,7 @@ const SHORT = {
   commit: ['--size', '256', '--runs', '3'],
   recheck: ['--size', '256', '--runs', '3'],
   loopback: ['--size', '256', '--runs', '2', '--idle', '1', '--seeds', '4'],
+  rates: ['--peers', '1,50', '--windows', '1'],
   scale: ['--count', '2000', '--runs', '1', '--settle', '2', '--measure', '3'],
 }
 
