@@ -160,12 +160,12 @@ export class DownloadQueue {
     const peer = this.#peer
     const host = peer.host!
     const { slots, turn, counters } = this.#session
-    if (this.snubbed || host.uploadOnly || host.gracefulPause || slots.underPressure) return 0
+    if (this.snubbed || host.uploadOnly || host.gracefulPause) return 0
     const n = this.sent.plainRun(piece, first, count)
-    const slot = n === 0 ? -1 : host.leaseRun(peer, piece, first, n)
-    if (slot < 0) return 0
+    const targets = n === 0 ? null : host.leaseRun(peer, piece, first, n)
+    if (targets === null) return 0
     for (let i = 0, from = at + PIECE_HEADER_SIZE; i < n; i++, from += FRAME_SIZE) {
-      slots.copyIn(slot + i, 0, chunk.subarray(from, from + BLOCK_SIZE))
+      slots.copyIn(targets[i]!, 0, chunk.subarray(from, from + BLOCK_SIZE))
     }
     const { now } = turn
     if (this.slowStart) this.desiredSize += n
@@ -177,7 +177,7 @@ export class DownloadQueue {
     this.lastPiece = now
     if (this.sent.length > 0) this.requestedAt = now
     else counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS, -1)
-    host.runArrived(peer, piece, first, n, slot)
+    host.runArrived(peer, piece, first, targets)
     if (!peer.disconnecting && this.#runsDry) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
     return n
   }

@@ -93,10 +93,10 @@ export interface PeerHost {
   abandonSlot(piece: PieceIndex, block: BlockIndex, slot: Slot): void
   /** A leased slot is full. */
   blockArrived(peer: PeerConnection, piece: PieceIndex, block: BlockIndex, slot: Slot): void
-  /** A run of slots for blocks that have come, if they are asked of this peer only. -1: each must be looked at by itself. */
-  leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): Slot
-  /** The slots of a leased run are full. */
-  runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number, slot: Slot): void
+  /** Slots for blocks that have come, if they are asked of this peer only. `null`: each must be looked at by itself. */
+  leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null
+  /** The slots that `leaseRun` gave are full. */
+  runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, slots: readonly Slot[]): void
   /** More bytes of a block came. */
   payloadReceived(): void
   wasted(bytes: number, reason: WasteReason): void

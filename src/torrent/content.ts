@@ -230,17 +230,17 @@ export class Content {
     return this.transfers.lease(piece, block)
   }
 
-  /** Slots for blocks that are asked of this peer only. @returns the first of them; -1 if there are none, or it is not so */
-  leaseRun(piece: PieceIndex, first: BlockIndex, count: number, from: PeerRef): Slot {
-    if (this.picker?.isRunRequested(piece, first, count, from) !== true) return -1
+  /** Slots for blocks that are asked of this peer only. @returns `null` if there are none, or it is not so */
+  leaseRun(piece: PieceIndex, first: BlockIndex, count: number, from: PeerRef): readonly Slot[] | null {
+    if (this.picker?.isRunRequested(piece, first, count, from) !== true) return null
     this.#watchDisk()
     return this.transfers.leaseRun(piece, first, count)
   }
 
-  /** The slots of a run are full. */
-  runArrived(piece: PieceIndex, first: BlockIndex, count: number, slot: Slot, from: PeerRef): void {
-    this.picker!.markRunAsWriting(piece, first, count, from)
-    this.transfers.fillRun(piece, first, count, slot, this.#turn.now)
+  /** The slots that `leaseRun` gave are full. */
+  runArrived(piece: PieceIndex, first: BlockIndex, slots: readonly Slot[], from: PeerRef): void {
+    this.picker!.markRunAsWriting(piece, first, slots.length, from)
+    this.transfers.fillRun(piece, first, slots, this.#turn.now)
     if (this.transfers.isWhole(piece)) this.#commit(piece)
   }
 

@@ -251,10 +251,7 @@ export class PeerGate implements PeerHost {
       // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
       peer.pauseForMemory()
       env.registry.memoryShort()
-    } else if (env.disk.slots.underPressure && !content!.writing) {
-      // with a commit under way memory is about to be free: what is spilled has to be read again
-      content!.spill(env.turn.now, SPILL_BLOCKS)
-    }
+    } else this.#spillUnderPressure()
     return slot
   }
 
@@ -276,14 +273,23 @@ export class PeerGate implements PeerHost {
     if (several) torrent.cancelBlock(piece, block, peer)
   }
 
-  leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): Slot {
-    return this.#torrent.content?.leaseRun(piece, first, count, peer.ref) ?? -1
+  leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null {
+    const { content } = this.#torrent
+    const slots = content?.leaseRun(piece, first, count, peer.ref) ?? null
+    if (slots !== null) this.#spillUnderPressure()
+    return slots
   }
 
-  runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number, slot: Slot): void {
+  runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, slots: readonly Slot[]): void {
     const torrent = this.#torrent
     torrent.lastDownload = torrent.env.turn.now
-    torrent.content!.runArrived(piece, first, count, slot, peer.ref)
+    torrent.content!.runArrived(piece, first, slots, peer.ref)
+  }
+
+  /** With a commit under way memory is about to be free: what is spilled has to be read again. */
+  #spillUnderPressure(): void {
+    const { content, env } = this.#torrent
+    if (env.disk.slots.underPressure && !content!.writing) content!.spill(env.turn.now, SPILL_BLOCKS)
   }
 
   payloadReceived(): void {

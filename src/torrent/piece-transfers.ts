@@ -95,20 +95,31 @@ export class PieceTransfers {
     return this.#pool.allocate(this.#owner())
   }
 
-  /** Slots for neighbouring blocks, from the run of the piece. @returns -1 if it has none, or one of them is in use */
-  leaseRun(piece: PieceIndex, first: BlockIndex, count: number): Slot {
+  /** Slots for neighbouring blocks. @returns `null` if one of them is here already, or memory is used up */
+  leaseRun(piece: PieceIndex, first: BlockIndex, count: number): Slot[] | null {
     const t = this.#open(piece)
-    if (t.runFree === null || t.committing) return -1
-    for (let b = first; b < first + count; b++) if (t.runFree[b] !== 1 || t.states[b] !== EMPTY) return -1
-    t.runFree.fill(0, first, first + count)
-    return t.run + first
+    if (t.committing) return null
+    for (let b = first; b < first + count; b++) if (t.states[b] !== EMPTY) return null
+    const slots: Slot[] = []
+    for (let b = first; b < first + count; b++) {
+      const slot = this.lease(piece, b)
+      if (slot < 0) {
+        for (let i = 0; i < slots.length; i++) this.abandon(piece, first + i, slots[i]!)
+        return null
+      }
+      slots.push(slot)
+    }
+    return slots
   }
 
   /** As {@link fill} for each slot that `leaseRun` gave. */
-  fillRun(piece: PieceIndex, first: BlockIndex, count: number, slot: Slot, now: number): void {
+  fillRun(piece: PieceIndex, first: BlockIndex, slots: readonly Slot[], now: number): void {
     const t = this.#transfers.get(piece)!
-    t.states.fill(FILLED, first, first + count)
-    for (let i = 0; i < count; i++) t.slots[first + i] = slot + i
+    const count = slots.length
+    for (let i = 0; i < count; i++) {
+      t.states[first + i] = FILLED
+      t.slots[first + i] = slots[i]!
+    }
     if (t.filled === 0) t.since = now
     t.filled += count
     this.#filledBlocks += count

@@ -61,32 +61,35 @@ describe('transfers', () => {
     slab.checkInvariant()
   })
 
-  test('neighbouring blocks are received into a run of slots, but for those that have one', () => {
+  test('neighbouring blocks are received into a run of slots, or into others when there is none', () => {
     const world = new World(64)
     const { transfers, slab } = world
     expect(transfers.fill(0, 5, transfers.lease(0, 5), 3)).toBe(true)
-    expect(transfers.leaseRun(0, 2, 4)).toBe(-1)
-    const first = transfers.leaseRun(0, 0, 5)
-    expect(slab.view(first + 4).byteOffset).toBe(slab.view(first).byteOffset + 4 * BLOCK_SIZE)
-    expect(transfers.leaseRun(0, 4, 1)).toBe(-1)
-    transfers.fillRun(0, 0, 5, first, 7)
+    expect(transfers.leaseRun(0, 2, 4)).toBeNull()
+    const slots = transfers.leaseRun(0, 0, 5)!
+    expect(slots.map(slot => slot - slots[0]!)).toEqual([0, 1, 2, 3, 4])
+    transfers.fillRun(0, 0, slots, 7)
     transfers.checkInvariant()
-    expect(transfers.leaseRun(0, 0, 1)).toBe(-1)
-    transfers.fillRun(0, 6, 2, transfers.leaseRun(0, 6, 2), 8)
+    expect(transfers.leaseRun(0, 0, 1)).toBeNull()
+    transfers.fillRun(0, 6, transfers.leaseRun(0, 6, 2)!, 8)
     expect(transfers.isWhole(0)).toBe(true)
     world.commit(0)
     expect(slab.inUse).toBe(0)
+    transfers.fillRun(1, 0, transfers.leaseRun(1, 0, 1)!, 9)
     transfers.releaseRuns()
-    transfers.leaseRun(1, 0, 1)
-    transfers.releaseRuns()
-    expect(transfers.leaseRun(1, 1, 2)).toBe(-1)
+    transfers.fillRun(1, 1, transfers.leaseRun(1, 1, 7)!, 9)
+    expect([transfers.isWhole(1), slab.inUse]).toEqual([true, BLOCKS])
+    world.commit(1)
+    expect(slab.inUse).toBe(0)
     slab.checkInvariant()
   })
 
-  test('a run of slots whose peer leaves is given back block by block', () => {
-    const { transfers, slab } = new World(64)
-    const first = transfers.leaseRun(0, 0, 3)
-    for (let b = 0; b < 3; b++) transfers.abandon(0, b, first + b)
+  test('a run of slots whose peer leaves, or that memory does not suffice for, is given back', () => {
+    const { transfers, slab } = new World(6)
+    const slots = transfers.leaseRun(0, 0, 3)!
+    for (let b = 0; b < 3; b++) transfers.abandon(0, b, slots[b]!)
+    expect(slab.inUse).toBe(0)
+    expect(transfers.leaseRun(0, 0, 7)).toBeNull()
     expect(slab.inUse).toBe(0)
     slab.checkInvariant()
   })
