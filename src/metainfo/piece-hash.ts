@@ -8,34 +8,10 @@
  */
 
 import { BLOCK_SIZE } from '../core/brands.ts'
-import { Hasher, Hasher256, sha1, sha256Into } from '../core/hash.ts'
+import { Hasher, Hasher256, sha256Into } from '../core/hash.ts'
 
 const HASH_SIZE = 32
 const ZEROS = new Uint8Array(BLOCK_SIZE)
-
-/** SHA-1 of a piece. @returns 20 bytes the caller owns */
-export function pieceSha1(views: readonly Uint8Array[]): Uint8Array {
-  if (views.length === 1) return sha1(views[0]!)
-  const hasher = new Hasher()
-  for (let i = 0; i < views.length; i++) hasher.update(views[i]!)
-  return hasher.final().view()
-}
-
-/**
- * The root of a piece's subtree, from its bytes.
- *
- * @param views    the piece without padding: what lies after the file's end is no part of it
- * @param leafCount leaves of the subtree, a power of two: blocks in a piece, or for a file not longer than a
- *   piece the blocks of the file rounded up ({@link v2LeafCount})
- * @param blockHashes if given, gets the SHA-256 of each block, 32 bytes a block
- * @returns 32 bytes the caller owns
- */
-export function pieceV2Root(views: readonly Uint8Array[], leafCount: number, blockHashes?: Uint8Array): Uint8Array {
-  const hasher = new PieceHasher(false, true, leafCount)
-  for (let i = 0; i < views.length; i++) hasher.update(views[i]!)
-  if (blockHashes !== undefined) hasher.copyBlockHashes(blockHashes)
-  return hasher.takeV2Root(leafCount)
-}
 
 /** Leaves of the subtree whose root stands for a piece of a file of `fileSize` bytes. @see BEP 52 */
 export function v2LeafCount(fileSize: number, pieceLength: number): number {

@@ -35,16 +35,6 @@ export function parseListenInterfaces(text: string): ParsedInterfaces {
   return { interfaces, errors }
 }
 
-/** The inverse of {@link parseListenInterfaces}. */
-export function printListenInterfaces(interfaces: readonly ListenInterface[]): string {
-  return interfaces
-    .map(i => {
-      const device = i.device.includes(':') ? `[${i.device}]` : i.device
-      return `${device}:${i.port}${i.ssl ? 's' : ''}${i.local ? 'l' : ''}`
-    })
-    .join(',')
-}
-
 /** Reads `outgoing_interfaces`, such as `eth0, 127.0.0.1`. */
 export function parseInterfaceNames(text: string): string[] {
   const parts = text.split(',')

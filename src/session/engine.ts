@@ -27,6 +27,7 @@ import { Turn } from '../core/turn.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource, IpVoter } from '../net/ip-voter.ts'
+import { parseInterfaceNames } from '../net/listen-interfaces.ts'
 import { PortFilter } from '../net/port-filter.ts'
 import { proxyFor, udpRoute } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
@@ -460,9 +461,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const text = this.settings.outgoingInterfaces
     if (text === '') return null
     const v6 = isV6(to[0])
-    const names = text.split(',').map(name => name.trim())
     const candidates: string[] = []
-    for (const name of names) {
+    for (const name of parseInterfaceNames(text)) {
       if (/^[\d.]+$/.test(name) || name.includes(':')) candidates.push(name)
       else for (const i of this.runtime.interfaces()) if (i.name === name) candidates.push(i.address)
     }

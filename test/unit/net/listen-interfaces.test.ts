@@ -1,9 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  parseInterfaceNames,
-  parseListenInterfaces,
-  printListenInterfaces,
-} from '../../../src/net/listen-interfaces.ts'
+import { parseInterfaceNames, parseListenInterfaces } from '../../../src/net/listen-interfaces.ts'
 
 /** `device port flags`, for short. */
 function parse(text: string): { ok: string[]; errors: readonly string[] } {
@@ -57,11 +53,6 @@ describe('listen_interfaces', () => {
     expect(parse('[aaaa::1,foobar:0')).toEqual({ ok: ['foobar 0'], errors: ['[aaaa::1'] })
     expect(parse('"abc,.",bar')).toEqual({ ok: [], errors: ['abc,.', 'bar'] })
     expect(parse('foo:,bar')).toEqual({ ok: [], errors: ['foo:', 'bar'] })
-  })
-
-  test('is printed as it is read', () => {
-    const text = 'a:4,c:1000s,[2001::1]:6881,127.0.0.1:1234sl'
-    expect(printListenInterfaces(parseListenInterfaces(text).interfaces)).toBe(text)
   })
 })
 
