@@ -242,8 +242,10 @@ export class DownloadQueue {
     this.requestTimes.addSample(Math.round(now - this.requestedAt))
     const late = now - this.requestedAt >= this.requestTimeout() * 1000
     if (this.sent.length > 0) this.requestedAt = now
+    const here = host.isDownloaded(pending.piece, pending.block)
+    const counter = here ? C.PICKER_INCOMING_REDUNDANT_PIECE_PICKS : C.PICKER_INCOMING_PIECE_PICKS
     if (slot < 0) {
-      const lost = !pending.notWanted && !pending.timedOut && !host.isDownloaded(pending.piece, pending.block)
+      const lost = !pending.notWanted && !pending.timedOut && !here
       // Without a slot nothing was kept: the block must be asked for again.
       if (lost && !host.uploadOnly) host.abortRequest(peer, pending.piece, pending.block)
       host.wasted(pending.length, host.uploadOnly ? 'seed' : wasteReason(pending))
@@ -252,14 +254,14 @@ export class DownloadQueue {
         this.snubbed = false
         host.alert(peer, { kind: 'unsnubbed' })
       }
-      if (host.isDownloaded(pending.piece, pending.block)) {
+      if (here) {
         host.abandonSlot(pending.piece, pending.block, slot)
         host.wasted(pending.length, wasteReason(pending))
       } else host.blockArrived(peer, pending.piece, pending.block, slot)
     }
     if (peer.disconnecting) return
     if (host.gracefulPause) peer.checkGracefulPause()
-    else if (this.#runsDry) this.refill(C.PICKER_INCOMING_PIECE_PICKS)
+    else if (this.#runsDry) this.refill(counter)
   }
 
   rejected(piece: PieceIndex, block: BlockIndex): void {

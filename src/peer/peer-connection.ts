@@ -29,6 +29,7 @@ import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } fr
 import * as M from '../wire/message-encoder.ts'
 import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
+import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
@@ -184,7 +185,7 @@ export class PeerConnection implements BtLinkOwner {
     session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(init.stream.kind))
     if (this.connecting) {
       session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
-      this.stats.sentSyn(isV6(this.endpoint[0]))
+      session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, this.stats.sentSyn(isV6(this.endpoint[0])))
     } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
     if (init.host !== null) {
       this.#infoHashUsed = init.host.infoHash.getBest()
@@ -351,7 +352,7 @@ export class PeerConnection implements BtLinkOwner {
     counters.inc(C.PEER_NUM_PEERS_HALF_OPEN, -1)
     counters.inc(C.PEER_NUM_PEERS_CONNECTED)
     this.lastReceive = this.session.turn.now
-    this.stats.receivedSynAck(isV6(this.endpoint[0]))
+    this.#countOverhead(this.stats.receivedSynAck(isV6(this.endpoint[0])))
     if (this.host?.gracefulPause) {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
@@ -386,6 +387,7 @@ export class PeerConnection implements BtLinkOwner {
     const { counters } = this.session
     if (severity > Severity.normal) this.#failed = true
     counters.inc(C.PEER_DISCONNECTED_PEERS)
+    countClose(counters, error)
     if (severity === Severity.peerError) counters.inc(C.PEER_ERROR_PEERS)
     if (severity > Severity.normal) {
       counters.inc(C.PEER_ERROR_TCP_PEERS)
@@ -774,21 +776,25 @@ export class PeerConnection implements BtLinkOwner {
     return true
   }
 
-  /** Looks again, at the end of the turn, whether the peer has something that is wanted. */
-  updateInterest(): void {
+  /**
+   * Looks again, at the end of the turn, whether the peer has something that is wanted.
+   *
+   * @param counter counts the pick that follows
+   */
+  updateInterest(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
     if (this.#interestQueued || this.disconnecting) return
     this.#interestQueued = true
     this.session.turn.later(() => {
       this.#interestQueued = false
       if (this.disconnecting || !this.host!.ready || !this.counted) return
-      if (this.host!.isInteresting(this)) this.becomeInterested()
+      if (this.host!.isInteresting(this)) this.becomeInterested(counter)
       else this.becomeUninterested()
       this.disconnectIfRedundant()
     })
   }
 
-  /** Tells the peer that it has what we want, and asks for it if it lets us. */
-  becomeInterested(): void {
+  /** Tells the peer that it has what we want, and asks for it if it lets us. @param counter counts the pick */
+  becomeInterested(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
     const host = this.host!
     if (this.disconnecting || this.inHandshake || !host.ready) return
     if (!this.amInterested) {
@@ -798,7 +804,7 @@ export class PeerConnection implements BtLinkOwner {
       this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
     }
     if (this.peerChoking && this.allowedFast.length === 0) return
-    this.download.refill(C.PICKER_INTERESTING_PIECE_PICKS)
+    this.download.refill(counter)
   }
 
   becomeUninterested(): void {
@@ -1233,7 +1239,9 @@ export class PeerConnection implements BtLinkOwner {
   linkReceived(payload: number, protocol: number): void {
     this.lastReceive = this.session.turn.now
     this.stats.receivedBytes(payload, protocol)
-    this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
+    this.session.counters.inc(C.NET_ON_READ_COUNTER)
+    this.session.counters.inc(C.SOCK_BUFS_SOCKET_RECV_SIZE3 + sizeClass(payload + protocol))
+    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
     this.host?.receivedBytes(payload, protocol)
     this.quota.received(this, payload + protocol)
     if (this.disconnecting || this.link.unsentBytes <= this.#sendLimit) return
@@ -1246,9 +1254,17 @@ export class PeerConnection implements BtLinkOwner {
     this.lastSent = now
     if (payload > 0) this.lastSentPayload = now
     this.stats.sentBytes(payload, protocol)
-    this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
+    this.session.counters.inc(C.NET_ON_WRITE_COUNTER)
+    this.session.counters.inc(C.SOCK_BUFS_SOCKET_SEND_SIZE3 + sizeClass(payload + protocol))
+    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
     this.host?.sentBytes(payload, protocol)
     this.quota.sent(this, payload + protocol)
+  }
+
+  /** Headers count both ways: what goes one way is acknowledged the other. */
+  #countOverhead(bytes: number): void {
+    this.session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, bytes)
+    this.session.counters.inc(C.NET_RECV_IP_OVERHEAD_BYTES, bytes)
   }
 
   linkDrained(): void {
@@ -1272,6 +1288,11 @@ export class PeerConnection implements BtLinkOwner {
 }
 
 function noRelease(): void {}
+
+/** Which of the `sock_bufs` metrics a read or write of so many bytes is counted in: powers of two, 8 to 2^20. */
+function sizeClass(bytes: number): number {
+  return Math.min(31 - Math.clz32((bytes >> 3) | 1), 17)
+}
 
 /** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
 function socketCounter(kind: SocketType): number {

@@ -40,6 +40,7 @@ import * as C from '../stats/counter-ids.ts'
 import { Counters } from '../stats/counters.ts'
 import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
 import { closeReason } from '../torrent/close-reason.ts'
+import { newPickerLoops } from '../torrent/pick-blocks.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
 import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
@@ -121,7 +122,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.#started = this.turn.now
     this.#lastTick = this.turn.now
     this.#lastSecond = this.turn.now
-    this.disk = options.createDisk(this.#diskSettings(), fn => this.turn.run('disk', fn))
+    this.disk = options.createDisk(this.#diskSettings(), fn => {
+      this.counters.inc(C.NET_ON_DISK_COUNTER)
+      this.turn.run('disk', fn)
+    })
     this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#memoryFree()))
     this.registry = new TorrentRegistry({
       triggerAutoManage: () => this.queue.trigger(),
@@ -173,6 +177,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       rng: runtime.rng.fork('torrents'),
       settings: this.settings,
       counters: this.counters,
+      pickerLoops: newPickerLoops(),
       alerts: this.alerts,
       disk: this.disk,
       resolver: runtime.resolver,

@@ -33,23 +33,32 @@ export class TransferStats {
     this.#count(DOWNLOAD_PROTOCOL, protocol)
   }
 
-  /** A connection attempt was made. */
-  sentSyn(ipv6: boolean): void {
-    this.#count(UPLOAD_IP_OVERHEAD, ipv6 ? 60 : 40)
+  /** A connection attempt was made. @returns bytes of its headers */
+  sentSyn(ipv6: boolean): number {
+    const overhead = ipv6 ? 60 : 40
+    this.#count(UPLOAD_IP_OVERHEAD, overhead)
+    return overhead
   }
 
-  /** A connection attempt was answered, and the answer acknowledged. */
-  receivedSynAck(ipv6: boolean): void {
-    this.#count(DOWNLOAD_IP_OVERHEAD, ipv6 ? 60 : 40)
-    this.#count(UPLOAD_IP_OVERHEAD, ipv6 ? 60 : 40)
+  /** A connection attempt was answered, and the answer acknowledged. @returns bytes of headers each way */
+  receivedSynAck(ipv6: boolean): number {
+    const overhead = ipv6 ? 60 : 40
+    this.#count(DOWNLOAD_IP_OVERHEAD, overhead)
+    this.#count(UPLOAD_IP_OVERHEAD, overhead)
+    return overhead
   }
 
-  /** Counts the headers of the packets that carried `bytes` one way, and of their acknowledgements. */
-  transceivedIpPacket(bytes: number, ipv6: boolean): void {
+  /**
+   * Counts the headers of the packets that carried `bytes` one way, and of their acknowledgements.
+   *
+   * @returns bytes of headers each way
+   */
+  transceivedIpPacket(bytes: number, ipv6: boolean): number {
     const header = ipv6 ? 60 : 40
     const overhead = Math.max(1, Math.ceil(bytes / (MTU - header))) * header
     this.#count(DOWNLOAD_IP_OVERHEAD, overhead)
     this.#count(UPLOAD_IP_OVERHEAD, overhead)
+    return overhead
   }
 
   /** Adds what another has counted since its last tick. */

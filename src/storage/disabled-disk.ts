@@ -17,6 +17,7 @@ import {
   type DiskSettings,
   type DiskStats,
   type HashResult,
+  NO_DISK_STATS,
   type OpenFile,
   type PieceHashes,
   type ReadFlags,
@@ -157,22 +158,9 @@ class DisabledDisk implements DiskIo {
 
   stats(): DiskStats {
     return {
-      queuedWriteBytes: 0,
-      readCacheBytes: 0,
+      ...NO_DISK_STATS,
       blocksInUse: this.#jobs.slab.inUse,
       queuedJobs: this.#jobs.queued,
-      runningJobs: 0,
-      writeJobs: 0,
-      blocksWritten: 0,
-      blocksRead: 0,
-      blocksHashed: 0,
-      readCacheHits: 0,
-      writeOps: 0,
-      readOps: 0,
-      readTime: 0,
-      writeTime: 0,
-      hashTime: 0,
-      jobTime: 0,
     }
   }
 

@@ -160,6 +160,16 @@ export interface DiskSettings {
   readonly readMode: number
 }
 
+/** The jobs that have a storage to themselves. */
+export type FencedKind =
+  | 'checkFiles'
+  | 'moveStorage'
+  | 'renameFile'
+  | 'deleteFiles'
+  | 'setFilePriorities'
+  | 'releaseFiles'
+  | 'stop'
+
 /** For `session_stats_alert`: gauges and sums since the start. Times in microseconds. */
 export interface DiskStats {
   readonly queuedWriteBytes: number
@@ -167,9 +177,23 @@ export interface DiskStats {
   readonly blocksInUse: number
   readonly queuedJobs: number
   readonly runningJobs: number
+  /** Jobs of the kind that are not done: queued, held back or running. */
+  readonly readJobs: number
   readonly writeJobs: number
+  readonly fenced: Readonly<Record<FencedKind, number>>
+  /** Jobs held back by a fence, waiting fences among them. */
+  readonly blockedJobs: number
+  /** Workers, and those of them that write now. */
+  readonly threads: number
+  readonly writingThreads: number
+  /** Open files of all workers, and how often one that a job needed was open already, or was not. */
+  readonly filePoolSize: number
+  readonly filePoolHits: number
+  readonly filePoolMisses: number
   readonly blocksWritten: number
   readonly blocksRead: number
+  /** Read to hash a piece of which parts were written before. */
+  readonly blocksReadBack: number
   readonly blocksHashed: number
   readonly readCacheHits: number
   readonly writeOps: number
@@ -179,6 +203,43 @@ export interface DiskStats {
   readonly hashTime: number
   readonly jobTime: number
 }
+
+/** Of a disk that has done nothing. */
+export const NO_DISK_STATS: DiskStats = Object.freeze({
+  queuedWriteBytes: 0,
+  readCacheBytes: 0,
+  blocksInUse: 0,
+  queuedJobs: 0,
+  runningJobs: 0,
+  readJobs: 0,
+  writeJobs: 0,
+  fenced: Object.freeze({
+    checkFiles: 0,
+    moveStorage: 0,
+    renameFile: 0,
+    deleteFiles: 0,
+    setFilePriorities: 0,
+    releaseFiles: 0,
+    stop: 0,
+  }),
+  blockedJobs: 0,
+  threads: 0,
+  writingThreads: 0,
+  filePoolSize: 0,
+  filePoolHits: 0,
+  filePoolMisses: 0,
+  blocksWritten: 0,
+  blocksRead: 0,
+  blocksReadBack: 0,
+  blocksHashed: 0,
+  readCacheHits: 0,
+  writeOps: 0,
+  readOps: 0,
+  readTime: 0,
+  writeTime: 0,
+  hashTime: 0,
+  jobTime: 0,
+})
 
 export interface OpenFile {
   readonly file: FileIndex

@@ -48,6 +48,12 @@ export class DiskJobs<J extends QueuedJob> {
   #urgentInARow = 0
   #queued = 0
   #running = 0
+  #held = 0
+
+  /** Jobs that are held back by fences, waiting fences among them. */
+  get held(): number {
+    return this.#held
+  }
 
   /** Jobs that are not running yet. */
   get queued(): number {
@@ -62,7 +68,10 @@ export class DiskJobs<J extends QueuedJob> {
   add(job: J): void {
     this.#queued++
     if (job.queue.fence.admit(job)) this.#lock(job)
-    else job.state = JobState.held
+    else {
+      job.state = JobState.held
+      this.#held++
+    }
   }
 
   /**
@@ -144,6 +153,9 @@ export class DiskJobs<J extends QueuedJob> {
   #leave(job: QueuedJob): void {
     job.state = JobState.done
     job.queue.locks.release(job, next => this.#makeReady(next))
-    job.queue.fence.finished(job, next => this.#lock(next))
+    job.queue.fence.finished(job, next => {
+      this.#held--
+      this.#lock(next)
+    })
   }
 }

@@ -196,6 +196,9 @@ export interface WireAnswer {
   blocksHashed: number
   readOps: number
   writeOps: number
+  /** How often a file that was needed was open, or was not. */
+  fileHits: number
+  fileMisses: number
 }
 
 /** Main thread to worker. */

@@ -17,6 +17,7 @@ import type { CommitResult, DiskError, DiskIo, PieceHashes, StorageHandle } from
 import type { Slot } from '../storage/slab.ts'
 import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import { FileProgress } from './file-progress.ts'
+import type { PickerLoops } from './pick-blocks.ts'
 import { PiecePicker } from './piece-picker.ts'
 import { PieceTransfers } from './piece-transfers.ts'
 import { applyPiecePriorities, Priorities } from './priorities.ts'
@@ -61,6 +62,7 @@ export class Content {
   readonly #disk: DiskIo
   readonly #turn: Turn
   readonly #rng: Rng
+  readonly #loops: PickerLoops
   #transfers: PieceTransfers | null = null
   /** Commits that the disk has not answered. */
   #committing = 0
@@ -76,6 +78,7 @@ export class Content {
     disk: DiskIo,
     turn: Turn,
     rng: Rng,
+    loops: PickerLoops,
   ) {
     this.info = info
     this.files = info.layout()
@@ -85,6 +88,7 @@ export class Content {
     this.#disk = disk
     this.#turn = turn
     this.#rng = rng
+    this.#loops = loops
   }
 
   // ---- have and want -----------------------------------------------------------------------------
@@ -117,7 +121,12 @@ export class Content {
   /** The picker; makes it if there is none. @param onMade peers must be counted into a new one */
   needPicker(onMade?: (picker: PiecePicker) => void): PiecePicker {
     if (this.picker !== null) return this.picker
-    const picker = new PiecePicker(this.files.totalSize(), this.files.pieceLength(), this.#rng.fork('picker'))
+    const picker = new PiecePicker(
+      this.files.totalSize(),
+      this.files.pieceLength(),
+      this.#rng.fork('picker'),
+      this.#loops,
+    )
     for (const [piece, bytes] of this.#padBytes()) picker.setPadBytes(piece, bytes)
     if (this.haveAll) picker.weHaveAll()
     this.picker = picker

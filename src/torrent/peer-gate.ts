@@ -333,9 +333,19 @@ export class PeerGate implements PeerHost {
   readBlocks(run: RequestRun, done: (result: ReadResult) => void): void {
     const { env, content } = this.#torrent
     const length = run.length * run.count
+    const asked = env.turn.now
     env.disk.read(content!.storage!, run.piece, run.begin, length, this.#readFlags(run), result =>
-      env.turn.run('read', () => done(result)),
+      env.turn.run('read', () => {
+        if (result.error === null) this.#readTook(env.turn.now - asked)
+        done(result)
+      }),
     )
+  }
+
+  #readTook(ms: number): void {
+    const { counters } = this.#torrent.env
+    counters.blend(C.DISK_REQUEST_LATENCY, ms * 1000, LATENCY_WEIGHT)
+    counters.inc(C.DISK_DISK_READ_LATENCY1 + Math.min(Math.floor(ms / LATENCY_STEP_MS), LATENCY_STEPS - 1))
   }
 
   #readFlags(run: RequestRun): ReadFlags {
@@ -478,6 +488,11 @@ export class PeerGate implements PeerHost {
 
 /** How many blocks are written early at once when memory runs short. */
 const SPILL_BLOCKS = 256
+/** Of the latest read in the average latency, percent. */
+const LATENCY_WEIGHT = 5
+/** The histogram of read latencies has so many steps of so many milliseconds. */
+const LATENCY_STEPS = 20
+const LATENCY_STEP_MS = 30
 
 const WASTE_COUNTERS: Readonly<Record<WasteReason, number>> = {
   timedOut: C.SES_WASTE_PIECE_TIMED_OUT,

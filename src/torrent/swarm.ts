@@ -154,8 +154,16 @@ export class Swarm implements PeerListHost {
   /** Starts a connection to the best candidate. @returns false if there is none due */
   connectOne(): boolean {
     if (!this.#host.wantsPeers) return false
+    const made = this.#connectNext()
+    if (made === null) this.#env.counters.inc(C.PEER_NO_PEER_CONNECTION_ATTEMPTS)
+    else if (!made) this.#env.counters.inc(C.PEER_MISSED_CONNECTION_ATTEMPTS)
+    return made === true
+  }
+
+  /** @returns `null` if no candidate is due */
+  #connectNext(): boolean | null {
     const entry = this.#list?.connectOnePeer(this.#env.sessionTime()) ?? null
-    return entry !== null && this.connectTo(entry)
+    return entry === null ? null : this.connectTo(entry)
   }
 
   /** Starts a connection to a known peer. */
@@ -186,7 +194,7 @@ export class Swarm implements PeerListHost {
 
   /** Connects to several peers at once after a start or the first tracker response. */
   connectBoost(): void {
-    while (this.boost > 0 && this.#host.wantsPeers && this.connectOne()) {
+    while (this.boost > 0 && this.#host.wantsPeers && this.#connectNext() === true) {
       this.boost--
       this.#env.counters.inc(C.PEER_BOOST_CONNECTION_ATTEMPTS)
     }
@@ -345,8 +353,9 @@ export class Swarm implements PeerListHost {
     for (const peer of this.connections.slice()) peer.announcePiece(piece)
   }
 
-  updateInterest(): void {
-    for (const peer of this.connections) peer.updateInterest()
+  /** @param counter counts the picks that follow */
+  updateInterest(counter?: number): void {
+    for (const peer of this.connections) peer.updateInterest(counter)
   }
 }
 

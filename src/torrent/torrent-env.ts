@@ -12,6 +12,7 @@ import type { SessionSettings } from '../settings/session-settings.ts'
 import type { Counters } from '../stats/counters.ts'
 import type { DiskIo } from '../storage/disk-io.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
+import type { PickerLoops } from './pick-blocks.ts'
 import type { Torrent } from './torrent.ts'
 
 /** The read-mostly record given to every torrent. */
@@ -21,6 +22,8 @@ export interface TorrentEnv {
   readonly rng: Rng
   readonly settings: SessionSettings
   readonly counters: Counters
+  /** Of all pickers. */
+  readonly pickerLoops: PickerLoops
   readonly alerts: AlertQueue
   readonly disk: DiskIo
   readonly resolver: Resolver

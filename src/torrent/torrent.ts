@@ -315,7 +315,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (params.flags & TorrentFlags.defaultDontDownload) {
       while (priorities.length < info.numFiles()) priorities.push(0)
     }
-    this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng)
+    this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops)
     this.files.openStorage(this.content)
     if (params.flags & TorrentFlags.seedMode) {
       this.seedMode = new SeedMode(this, info.numPieces(), params.verifiedBits)
@@ -732,7 +732,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
 
   pieceFailed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
     this.verdicts.failed(piece, from, blockHashes)
-    this.env.turn.later(() => this.swarm.updateInterest())
+    this.env.turn.later(() => this.swarm.updateInterest(C.PICKER_HASH_FAIL_PIECE_PICKS))
   }
 
   inconsistentHashes(piece: PieceIndex): void {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { BLOCK_SIZE } from '../../src/core/brands.ts'
+import * as C from '../../src/stats/counter-ids.ts'
 import { type Arena, inArena, u32 } from './lib/arena.ts'
 import { type BlockRequest, type FakePeer, PeerMessage as M } from './lib/fake-peer.ts'
 
@@ -113,6 +114,12 @@ describe('memory for blocks', () => {
         expect(slots.inUse).toBeLessThanOrEqual(slots.budget)
       }
       expect(arena.victim.isSeeding).toBe(false)
+      const { engine } = arena.victim
+      engine.turn.call(() => engine.postSessionStats())
+      const waiting = [...engine.connections].filter(peer => peer.pausedForMemory).length
+      expect(engine.counters.get(C.PEER_NUM_PEERS_DOWN_DISK)).toBe(waiting)
+      expect(waiting).toBe(1)
+      expect(engine.counters.get(C.DISK_NUM_UNHASHED)).toBe(slots.inUse)
       arena.victim.drive.unhang()
       arena.finish(300_000)
     })

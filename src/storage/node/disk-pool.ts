@@ -20,7 +20,9 @@ import {
   type DiskIo,
   type DiskSettings,
   type DiskStats,
+  type FencedKind,
   type HashResult,
+  NO_DISK_STATS,
   type OpenFile,
   type PieceHashes,
   type ReadFlags,
@@ -71,7 +73,9 @@ class NodeDisk implements DiskIo {
   #closed = false
   #queuedWriteBytes = 0
   #blocksWritten = 0
+  #blocksReadBack = 0
   #writeJobs = 0
+  readonly #fencedJobs: Record<FencedKind, number> = { ...NO_DISK_STATS.fenced }
 
   constructor(options: NodeDiskOptions) {
     this.#settings = options.settings
@@ -220,6 +224,7 @@ class NodeDisk implements DiskIo {
     done: (result: CheckResult) => void,
   ): void {
     this.#fenced(
+      'checkFiles',
       storage,
       true,
       state => checkSteps(state, resume, links),
@@ -236,6 +241,7 @@ class NodeDisk implements DiskIo {
     done: (error: DiskError | null, path: string, needFullCheck: boolean) => void,
   ): void {
     this.#fenced(
+      'moveStorage',
       storage,
       true,
       state => moveSteps(state, resolve(path), flags),
@@ -247,6 +253,7 @@ class NodeDisk implements DiskIo {
 
   renameFile(storage: StorageHandle, file: FileIndex, name: string, done: (error: DiskError | null) => void): void {
     this.#fenced(
+      'renameFile',
       storage,
       true,
       state => renameSteps(state, file, name),
@@ -258,6 +265,7 @@ class NodeDisk implements DiskIo {
     const state = this.#usable(storage)
     if (state !== null) this.#cancelHashing(state)
     this.#fenced(
+      'deleteFiles',
       storage,
       true,
       s => deleteSteps(s, flags),
@@ -271,6 +279,7 @@ class NodeDisk implements DiskIo {
     done: (error: DiskError | null, priorities: readonly number[]) => void,
   ): void {
     this.#fenced(
+      'setFilePriorities',
       storage,
       false,
       state => prioritySteps(state, priorities),
@@ -281,13 +290,13 @@ class NodeDisk implements DiskIo {
   }
 
   releaseFiles(storage: StorageHandle, done: (error: DiskError | null) => void): void {
-    this.#fenced(storage, true, nothingToDo, error => done(error))
+    this.#fenced('releaseFiles', storage, true, nothingToDo, error => done(error))
   }
 
   stop(storage: StorageHandle, done: (error: DiskError | null) => void): void {
     const state = this.#usable(storage)
     if (state !== null) this.#cancelHashing(state)
-    this.#fenced(storage, true, nothingToDo, error => done(error))
+    this.#fenced('stop', storage, true, nothingToDo, error => done(error))
   }
 
   clearPiece(storage: StorageHandle, piece: PieceIndex): void {
@@ -307,9 +316,16 @@ class NodeDisk implements DiskIo {
       blocksInUse: this.#slab.inUse + this.#readSlab.inUse,
       queuedJobs: this.#engine.queued,
       runningJobs: this.#engine.running,
+      readJobs: this.#reader.jobs,
       writeJobs: this.#writeJobs,
+      fenced: { ...this.#fencedJobs },
+      blockedJobs: this.#engine.held,
+      threads: this.#engine.threads,
+      writingThreads: this.#engine.writing,
+      filePoolSize: this.#engine.openFiles.size,
       blocksWritten: this.#blocksWritten,
       blocksRead: this.#reader.blocksRead,
+      blocksReadBack: this.#blocksReadBack,
       readCacheHits: this.#reader.cacheHits,
       ...sums,
       jobTime: sums.readTime + sums.writeTime + sums.hashTime,
@@ -386,6 +402,8 @@ class NodeDisk implements DiskIo {
       this.#slab.release(slot)
     }
     this.#queuedWriteBytes -= job.writeBytes
+    this.#writeJobs--
+    if (error === null) this.#blocksReadBack += job.blocksReadBack
     if (job.written) this.#blocksWritten += count
     if (state.failing !== (error !== null)) {
       state.failing = error !== null
@@ -425,6 +443,7 @@ class NodeDisk implements DiskIo {
   }
 
   #fenced<R>(
+    kind: FencedKind,
     storage: StorageHandle,
     closesFiles: boolean,
     begin: (state: StorageState) => Steps<R>,
@@ -436,6 +455,7 @@ class NodeDisk implements DiskIo {
       return
     }
     this.#cache.dropStorage(state.id)
+    this.#fencedJobs[kind]++
     this.#add(
       new StepsJob<R>(
         state,
@@ -445,7 +465,10 @@ class NodeDisk implements DiskIo {
           if (closesFiles) state.forgetCreated()
           return begin(state)
         },
-        (error, result) => done(error, result, state),
+        (error, result) => {
+          this.#fencedJobs[kind]--
+          done(error, result, state)
+        },
       ),
     )
   }

@@ -9,7 +9,7 @@ import { errnoError } from '../../core/error-code.ts'
 import { abortedError } from '../disk-error.ts'
 import { DiskJobs } from '../disk-jobs.ts'
 import type { WireAnswer, WorkerInit } from '../worker-protocol.ts'
-import type { Job } from './jobs.ts'
+import { type Job, WriteJob } from './jobs.ts'
 import { OpenFileTable } from './open-file-table.ts'
 import { type PoolLimits, WorkerPool } from './worker-pool.ts'
 
@@ -31,7 +31,16 @@ export interface JobEngineOptions {
 export class JobEngine {
   readonly openFiles: OpenFileTable = new OpenFileTable()
   /** Sums over all answers; times in microseconds. */
-  readonly sums = { readTime: 0, writeTime: 0, hashTime: 0, readOps: 0, writeOps: 0, blocksHashed: 0 }
+  readonly sums = {
+    readTime: 0,
+    writeTime: 0,
+    hashTime: 0,
+    readOps: 0,
+    writeOps: 0,
+    blocksHashed: 0,
+    filePoolHits: 0,
+    filePoolMisses: 0,
+  }
   readonly #jobs = new DiskJobs<Job>()
   readonly #pool: WorkerPool<Job>
   readonly #turn: (fn: () => void) => void
@@ -61,6 +70,19 @@ export class JobEngine {
 
   get running(): number {
     return this.#jobs.running
+  }
+
+  get held(): number {
+    return this.#jobs.held
+  }
+
+  get threads(): number {
+    return this.#pool.size
+  }
+
+  /** Workers that write now. */
+  get writing(): number {
+    return this.#pool.countRunning(job => job instanceof WriteJob)
   }
 
   setLimits(limits: PoolLimits): void {
@@ -166,6 +188,8 @@ export class JobEngine {
     sums.readOps += answer.readOps
     sums.writeOps += answer.writeOps
     sums.blocksHashed += answer.blocksHashed
+    sums.filePoolHits += answer.fileHits
+    sums.filePoolMisses += answer.fileMisses
   }
 
   #lost(job: Job): void {

@@ -95,6 +95,7 @@ export class JobRunner {
       ...answer,
       error,
       files: this.#files.takeEvents(),
+      ...this.#files.takeCounts(),
       readTime: Math.round(this.#readTime * 1000),
       writeTime: Math.round(this.#writeTime * 1000),
       hashTime: Math.round(this.#hashTime * 1000),
@@ -494,5 +495,7 @@ function emptyAnswer(id: number): WireAnswer {
     blocksHashed: 0,
     readOps: 0,
     writeOps: 0,
+    fileHits: 0,
+    fileMisses: 0,
   }
 }

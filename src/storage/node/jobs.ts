@@ -6,7 +6,15 @@ import type { CommitResult, DiskError, HashResult, PieceHashes } from '../disk-i
 import { JobState, type QueuedJob, type StorageQueue } from '../disk-jobs.ts'
 import { allocates, fileKey, PART_KEY, type StorageState } from '../storage-state.ts'
 import type { Steps } from '../storage-steps.ts'
-import { SLICE, SliceFlags, type WireAnswer, type WireJob, WireOp, type WireSlices } from '../worker-protocol.ts'
+import {
+  BLOCK_ON_DISK,
+  SLICE,
+  SliceFlags,
+  type WireAnswer,
+  type WireJob,
+  WireOp,
+  type WireSlices,
+} from '../worker-protocol.ts'
 import type { PoolJob } from './worker-pool.ts'
 
 const NO_KEYS: readonly number[] = []
@@ -86,6 +94,14 @@ export class WriteJob extends Job {
     let count = 0
     for (const slot of slots) if (slot >= 0) count++
     this.writeBytes = count * 16384
+  }
+
+  /** Blocks that were written before and are read to hash the piece. */
+  get blocksReadBack(): number {
+    if (this.#hashes === null || (this.#hashes.v1 === null && this.#hashes.v2 === null)) return 0
+    let count = 0
+    for (const slot of this.#slots) if (slot === BLOCK_ON_DISK) count++
+    return count
   }
 
   get written(): boolean {

@@ -28,6 +28,8 @@ export class LineReader {
   /** Since the start. */
   blocksRead = 0
   cacheHits = 0
+  /** Read jobs that are not done. */
+  jobs = 0
   readonly #cache: ReadCache
   readonly #port: ReaderPort
   /** Lines per job while reads are sequential; fewer when lines read ahead go unused. */
@@ -167,24 +169,18 @@ export class LineReader {
       length += line.length
     }
     if (lines.length === 0) return null
-    this.#port.addRead(
-      new ReadJob(state, piece, index * LINE_SIZE, length, slots, error => {
-        for (const line of lines) {
-          // The error may concern another line, in a file that nobody asked for.
-          if (error !== null && lines.length > 1 && line.waiting.length > 0) this.#refill(state, line)
-          else this.#filled(line, error)
-        }
-      }),
-    )
+    this.#addJob(state, piece, index * LINE_SIZE, length, slots, error => {
+      for (const line of lines) {
+        // The error may concern another line, in a file that nobody asked for.
+        if (error !== null && lines.length > 1 && line.waiting.length > 0) this.#refill(state, line)
+        else this.#filled(line, error)
+      }
+    })
     return lines[0]!
   }
 
   #refill(state: StorageState, line: CacheLine): void {
-    this.#port.addRead(
-      new ReadJob(state, line.piece, line.index * LINE_SIZE, line.length, line.slots, error =>
-        this.#filled(line, error),
-      ),
-    )
+    this.#addJob(state, line.piece, line.index * LINE_SIZE, line.length, line.slots, error => this.#filled(line, error))
   }
 
   #filled(line: CacheLine, error: DiskError | null): void {
@@ -226,10 +222,25 @@ export class LineReader {
     length: number,
     done: (result: ReadResult) => void,
   ): void {
+    this.#addJob(state, piece, offset, length, null, (error, data) => {
+      this.blocksRead += Math.ceil(length / BLOCK_SIZE)
+      done(error === null ? { error: null, views: [data!], release: noRelease } : failedRead(error))
+    })
+  }
+
+  #addJob(
+    state: StorageState,
+    piece: PieceIndex,
+    offset: number,
+    length: number,
+    slots: readonly Slot[] | null,
+    done: (error: DiskError | null, data: Uint8Array | null) => void,
+  ): void {
+    this.jobs++
     this.#port.addRead(
-      new ReadJob(state, piece, offset, length, null, (error, data) => {
-        this.blocksRead += Math.ceil(length / BLOCK_SIZE)
-        done(error === null ? { error: null, views: [data!], release: noRelease } : failedRead(error))
+      new ReadJob(state, piece, offset, length, slots, (error, data) => {
+        this.jobs--
+        done(error, data)
       }),
     )
   }

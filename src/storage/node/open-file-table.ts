@@ -46,6 +46,13 @@ export class OpenFileTable {
     this.#workers.delete(storage)
   }
 
+  /** Files that are open, each once for every worker that has it open. */
+  get size(): number {
+    let size = 0
+    for (const files of this.#files.values()) for (const { count } of files.values()) size += count
+    return size
+  }
+
   list(storage: number): OpenFile[] {
     const out: OpenFile[] = []
     for (const [file, entry] of this.#files.get(storage) ?? []) {

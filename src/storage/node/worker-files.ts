@@ -40,6 +40,9 @@ export class WorkerFiles {
   #limit: number
   /** `[1 opened or 0 closed, storage, file, mode]` each, since the last `takeEvents`. */
   #events: number[] = []
+  /** Since the last `takeCounts`. */
+  #hits = 0
+  #misses = 0
 
   constructor(limit: number) {
     this.#limit = Math.max(1, limit)
@@ -61,6 +64,14 @@ export class WorkerFiles {
     return out
   }
 
+  /** How often a file that was asked for was open, or was not, since the last call. */
+  takeCounts(): { readonly fileHits: number; readonly fileMisses: number } {
+    const counts = { fileHits: this.#hits, fileMisses: this.#misses }
+    this.#hits = 0
+    this.#misses = 0
+    return counts
+  }
+
   /**
    * A descriptor of the file.
    *
@@ -69,7 +80,9 @@ export class WorkerFiles {
   openForWrite(storage: number, file: number, name: string, flags: number, fileSize: number): WriteTarget {
     const key = keyOf(storage, file, flags)
     let entry = this.#lookup(key, name)
-    if (entry === undefined || !entry.writable) {
+    if (entry?.writable === true) this.#hits++
+    else {
+      this.#misses++
       if (entry !== undefined) this.#close(key, entry)
       const fd = openOrCreate(name, (flags & SliceFlags.executable) !== 0, file)
       const step = isFresh(fd, fileSize, file) ? FRESH_WRITE_STEP : WRITE_STEP
@@ -83,7 +96,9 @@ export class WorkerFiles {
   openForRead(storage: number, file: number, name: string, flags: number): number {
     const key = keyOf(storage, file, flags)
     let entry = this.#lookup(key, name)
-    if (entry === undefined) {
+    if (entry !== undefined) this.#hits++
+    else {
+      this.#misses++
       let fd: number
       try {
         fd = fs.openSync(name, 'r')

@@ -122,6 +122,16 @@ export class WorkerPool<J extends PoolJob> {
     return this.#threads.length
   }
 
+  /** Workers whose running job is one of these. */
+  countRunning(is: (job: J) => boolean): number {
+    let count = 0
+    for (const { inFlight } of this.#threads) {
+      const job = inFlight[0]?.job ?? null
+      if (job !== null && is(job)) count++
+    }
+    return count
+  }
+
   /** Workers that may be given to one storage at once. */
   get regular(): number {
     return this.#limits.workers

@@ -177,6 +177,8 @@ describe('open files', () => {
     expect(files.openForRead(1, 0, a, 0)).toBe(reading)
     const writing = files.openForWrite(1, 0, a, 0, 1).fd
     expect(files.openForRead(1, 0, a, 0)).toBe(writing)
+    expect(files.takeCounts()).toEqual({ fileHits: 2, fileMisses: 2 })
+    expect(files.takeCounts()).toEqual({ fileHits: 0, fileMisses: 0 })
     fs.renameSync(a, path.join(root, 'b'))
     files.openForWrite(1, 0, path.join(root, 'b'), 0, 1)
     expect(files.size).toBe(1)
