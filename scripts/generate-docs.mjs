@@ -1,14 +1,14 @@
 // Writes docs/settings.md from settings-docs.mjs and the compiled sources, and reports statuses that the
 // source contradicts: a setting said to have no effect that is read somewhere, or the reverse.
 //
-//   npx tsc -p tsconfig.build.json --outDir build/plain && node scripts/generate-docs.mjs [folder, default build/plain]
+//   npm run build && node scripts/generate-docs.mjs [folder, default build]
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { TOPICS } from './settings-docs.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const dist = process.argv[2] ? resolve(process.argv[2]) : join(root, 'build/plain')
+const dist = process.argv[2] ? resolve(process.argv[2]) : join(root, 'build')
 const { ALL_SETTINGS } = await import(pathToFileURL(join(dist, 'settings/settings-pack.js')).href)
 const rows = new Map(ALL_SETTINGS.map(row => [row.name, row]))
 
