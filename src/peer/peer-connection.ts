@@ -10,7 +10,7 @@
 
 import { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
-import { bytesEqual, textToBytes } from '../core/bytes.ts'
+import { bytesEqual } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
 import { ProtocolVersion, SocketType } from '../core/enums.ts'
@@ -20,27 +20,18 @@ import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
 import * as C from '../stats/counter-ids.ts'
 import { TransferStats } from '../stats/transfer-stats.ts'
-import type { DiskError, ReadResult } from '../storage/disk-io.ts'
-import { allowedFastSet } from '../wire/allowed-fast.ts'
-import { decodeExtendedHandshake, ExtensionId, encodeExtendedHandshake } from '../wire/extended.ts'
 import { readFeatures } from '../wire/handshake.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
-import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } from '../wire/lt-donthave.ts'
 import * as M from '../wire/message-encoder.ts'
-import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { DownloadQueue } from './download-queue.ts'
+import { PeerExtensions } from './peer-extensions.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
+import { PeerUploads } from './peer-uploads.ts'
 import type { RateQuota } from './rate-quota.ts'
 import { NO_PIECE, SuperSeedView } from './super-seed-view.ts'
-import { type BlockRequest, type RequestRun, RequestVerdict, requestOf, UploadQueue } from './upload-queue.ts'
-import { ViewReader } from './view-reader.ts'
 
-/** The extended messages we take. */
-const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
-/** An extended handshake or message of ours is never longer than this. */
-const MAX_EXTENDED_LENGTH = 65536
 const MAX_FAST_ENTRIES = 64
 /** Rejects and the like that may wait to be sent. */
 const SHORT_ANSWERS_BYTES = 256 * 1024
@@ -80,7 +71,8 @@ export class PeerConnection implements BtLinkOwner {
   readonly quota: RateQuota
   readonly stats = new TransferStats()
   readonly download: DownloadQueue
-  readonly upload: UploadQueue
+  readonly uploads: PeerUploads
+  readonly extensions = new PeerExtensions(this)
   readonly local: boolean
   /** Web seeds want runs of blocks; other peers have no options of their own. */
   readonly preferContiguous = 0
@@ -95,6 +87,8 @@ export class PeerConnection implements BtLinkOwner {
   /** What the picker and the alerts know the peer by; set when it joins a torrent. */
   ref = 0
   pid = new Sha1Hash()
+  /** Of the torrent's info hashes, the one that the handshakes name. */
+  infoHashUsed = new Sha1Hash()
   /** What the peer says it runs; `v` of its extension handshake. */
   clientVersion: Uint8Array = new Uint8Array(0)
 
@@ -146,15 +140,9 @@ export class PeerConnection implements BtLinkOwner {
   /** In super seeding, the pieces this peer was shown. */
   readonly superSeed = new SuperSeedView()
 
-  readonly #acceptFast = new Map<PieceIndex, number>()
-  readonly #suggestedByUs: PieceIndex[] = []
-  #peerUploadOnlyId = 0
-  #peerDontHaveId = 0
   #sentHandshake = false
   #sentBitfield = false
   #handshakeDone = false
-  #invalidRequests = 0
-  #infoHashUsed = new Sha1Hash()
   #interestQueued = false
   #receivingPaused = false
   #pausedForMemory = false
@@ -179,7 +167,7 @@ export class PeerConnection implements BtLinkOwner {
     this.becameUninterested = now
     this.becameUninteresting = now
     this.download = new DownloadQueue(this, session)
-    this.upload = new UploadQueue(this.#uploadPort(), session.settings, session.counters)
+    this.uploads = new PeerUploads(this)
     this.link = new BtLink(init.stream, this, session.turn)
     session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(init.stream.kind))
     if (this.connecting) {
@@ -187,8 +175,8 @@ export class PeerConnection implements BtLinkOwner {
       this.stats.sentSyn(isV6(this.endpoint[0]))
     } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
     if (init.host !== null) {
-      this.#infoHashUsed = init.host.infoHash.getBest()
-      if (init.host.infoHash.hasV1()) this.#infoHashUsed = init.host.infoHash.v1
+      this.infoHashUsed = init.host.infoHash.getBest()
+      if (init.host.infoHash.hasV1()) this.infoHashUsed = init.host.infoHash.v1
     }
     this.quota.attach(this)
   }
@@ -394,7 +382,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#dropGauges()
     this.link.close()
     this.download.close()
-    this.upload.clear()
+    this.uploads.queue.clear()
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
@@ -440,7 +428,7 @@ export class PeerConnection implements BtLinkOwner {
         return
       }
       this.host = found
-      this.#infoHashUsed = hash
+      this.infoHashUsed = hash
       this.protocolV2 = found.infoHash.hasV2() && found.infoHash.get(ProtocolVersion.V2).equals(hash)
       found.alert(this, { kind: 'connect', outgoing: false })
       if (this.disconnecting) return
@@ -449,7 +437,7 @@ export class PeerConnection implements BtLinkOwner {
     } else {
       const ours = this.host.infoHash
       if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) this.protocolV2 = true
-      else if (!bytesEqual(infoHash, this.#infoHashUsed.view())) {
+      else if (!bytesEqual(infoHash, this.infoHashUsed.view())) {
         this.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
         return
       }
@@ -470,7 +458,7 @@ export class PeerConnection implements BtLinkOwner {
       return
     }
     this.#handshakeDone = true
-    if (this.supportsExtended) this.#writeExtendedHandshake()
+    if (this.supportsExtended) this.extensions.writeHandshake()
     if (host.ready) {
       this.writeBitfield()
       if (host.numHave > 0) host.maybeUnchoke(this)
@@ -482,23 +470,7 @@ export class PeerConnection implements BtLinkOwner {
     if (this.#sentHandshake || this.host === null) return
     this.#sentHandshake = true
     const features = { extended: true, fast: true, dht: false, v2Upgrade: false }
-    this.link.writeHandshake(features, this.#infoHashUsed.view(), this.ourPeerId.view())
-  }
-
-  #writeExtendedHandshake(): void {
-    const host = this.host!
-    const { settings, counters } = this.session
-    const port = this.outgoing ? this.session.listenPort(this.link.stream.local[0]) : 0
-    encodeExtendedHandshake(this.link.out(), {
-      ids: { upload_only: ExtensionId.upload_only, lt_donthave: ExtensionId.lt_donthave },
-      yourIp: this.endpoint[0],
-      requestQueue: settings.maxAllowedInRequestQueue,
-      completeAgo: host.completeAgo(),
-      uploadOnly: host.geometry !== null && host.uploadOnly && !host.superSeeding,
-      ...(port === 0 ? {} : { listenPort: port }),
-      ...(settings.anonymousMode ? {} : { client: settings.handshakeClientVersion || settings.userAgent }),
-    })
-    counters.inc(C.SES_NUM_OUTGOING_EXT_HANDSHAKE)
+    this.link.writeHandshake(features, this.infoHashUsed.view(), this.ourPeerId.view())
   }
 
   /** What we have, in the shortest form; nothing before files are checked. */
@@ -522,7 +494,7 @@ export class PeerConnection implements BtLinkOwner {
       M.encodeBitfield(out, host.haveBits().data())
       counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
     }
-    this.#sendAllowedFast()
+    this.uploads.sendAllowedFast()
   }
 
   /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
@@ -566,7 +538,7 @@ export class PeerConnection implements BtLinkOwner {
   onHave(piece: number): void {
     const host = this.host!
     this.session.counters.inc(C.SES_NUM_INCOMING_HAVE)
-    this.#assumeHaveNone()
+    this.assumeHaveNone()
     if (this.disconnecting) return
     const geometry = host.geometry
     if (geometry === null || !this.counted) {
@@ -663,7 +635,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   /** A peer with nothing may send no bitfield at all. */
-  #assumeHaveNone(): void {
+  assumeHaveNone(): void {
     if (!this.bitfieldReceived) this.#haveNone()
   }
 
@@ -678,7 +650,7 @@ export class PeerConnection implements BtLinkOwner {
     this.have = new Bitfield()
   }
 
-  #onDontHave(piece: number): void {
+  onDontHave(piece: number): void {
     const host = this.host!
     const geometry = host.geometry
     if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) return
@@ -747,15 +719,13 @@ export class PeerConnection implements BtLinkOwner {
       this.entry.optimisticallyUnchoked = false
       counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
     }
-    this.#suggestedByUs.length = 0
     M.encodeChoke(this.link.out())
     counters.inc(C.SES_NUM_OUTGOING_CHOKE)
     counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
     if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
     this.amChoking = true
     this.lastChoke = this.session.turn.now
-    this.#invalidRequests = 0
-    this.upload.choke(piece => this.#acceptFast.has(piece))
+    this.uploads.choked()
     return true
   }
 
@@ -763,7 +733,7 @@ export class PeerConnection implements BtLinkOwner {
   unchoke(): boolean {
     if (!this.amChoking || this.disconnecting || this.inHandshake || !this.host!.ready) return false
     const { counters, turn } = this.session
-    this.#sendSuggestions(2)
+    this.uploads.sendSuggestions(2)
     this.lastUnchoke = turn.now
     M.encodeUnchoke(this.link.out())
     counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
@@ -856,7 +826,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
       return false
     }
-    this.#assumeHaveNone()
+    this.assumeHaveNone()
     if (this.disconnecting) return false
     return this.download.begin(piece, begin / BLOCK_SIZE, length)
   }
@@ -962,121 +932,11 @@ export class PeerConnection implements BtLinkOwner {
   // ---- uploading -----------------------------------------------------------------------------------
 
   onRequest(piece: number, begin: number, length: number, count: number): void {
-    // most of what is looked at is the same for requests that come in a row from a peer that is unchoked
-    const alike = !this.amChoking && this.peerInterested && !this.host!.superSeeding && !this.#acceptFast.has(piece)
-    if (count === 1 || alike) {
-      this.#onRequests({ piece, begin, length, count })
-      return
-    }
-    for (let i = 0; i < count && !this.disconnecting; i++) {
-      this.#onRequests({ piece, begin: begin + i * length, length, count: 1 })
-    }
-  }
-
-  #onRequests(run: RequestRun): void {
-    const host = this.host!
-    const { counters, turn } = this.session
-    const { piece } = run
-    counters.inc(C.SES_NUM_INCOMING_REQUEST, run.count)
-    if (host.superSeeding && !this.superSeed.shows(piece)) {
-      counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
-      this.#invalidRequests++
-      this.#sendReject(run)
-      host.alert(this, { kind: 'invalidRequest', request: run, withheld: true })
-      return
-    }
-    this.#assumeHaveNone()
-    if (this.disconnecting) return
-    if (host.geometry === null) {
-      counters.inc(C.PEER_INVALID_PIECE_REQUESTS, run.count)
-      for (let i = 0; i < run.count; i++) this.#sendReject(requestOf(run, i))
-      return
-    }
-    if (!this.peerInterested) {
-      host.alert(this, { kind: 'invalidRequest', request: run, withheld: false })
-      this.onInterested()
-      if (this.disconnecting) return
-    }
-    const fastCount = this.#acceptFast.get(piece)
-    if (this.amChoking && fastCount !== undefined && host.judgeRequest(this, run) !== RequestVerdict.invalid) {
-      if (fastCount >= 3 * host.geometry.blocksPerPiece) {
-        this.#tooManyRequests()
-        return
-      }
-    }
-    const admitted = !this.amChoking || fastCount !== undefined
-    if (fastCount !== undefined) this.#acceptFast.set(piece, fastCount + 1)
-    if (admitted) this.lastIncomingRequest = turn.now
-    this.upload.request(run, admitted)
-    if (this.disconnecting) return
-    if (admitted) host.alert(this, { kind: 'incomingRequests', run })
-    else if (turn.now - 2000 > this.lastChoke) this.#tooManyRequests()
-  }
-
-  #tooManyRequests(): void {
-    this.disconnect(
-      libtorrentError(LibtorrentErrors.tooManyRequestsWhenChoked),
-      Operation.bittorrent,
-      Severity.peerError,
-    )
+    this.uploads.onRequest(piece, begin, length, count)
   }
 
   onCancel(piece: number, begin: number, length: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_CANCEL)
-    this.upload.cancel({ piece, begin, length })
-  }
-
-  #uploadPort() {
-    const peer = this
-    return {
-      judge: (request: BlockRequest) => peer.host!.judgeRequest(peer, request),
-      requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
-      sendReject: (request: BlockRequest) => peer.#sendReject(request),
-      readCached: (run: RequestRun) => peer.host!.readCached(run),
-      readAhead: (request: BlockRequest) => peer.host!.readAhead(request),
-      read: (run: RequestRun, done: (result: ReadResult) => void) => peer.host!.readBlocks(run, done),
-      sendBlocks: (run: RequestRun, result: ReadResult) => peer.#sendBlocks(run, result),
-      readFailed: (error: DiskError) => peer.host!.readFailed(error),
-      unsentBytes: () => peer.link.unsentBytes,
-      uploadedLastSecond: () => peer.uploadedLastSecond,
-      get closed() {
-        return peer.disconnecting
-      },
-    }
-  }
-
-  #sendBlocks(run: RequestRun, result: ReadResult): void {
-    const { piece, length, count } = run
-    this.session.counters.inc(C.SES_NUM_OUTGOING_PIECE, count)
-    this.host!.alert(this, { kind: 'blocksUploaded', run })
-    if (result.framed === true) {
-      this.link.writeBlock(result.views, () => result.release(), true)
-      return
-    }
-    const views = new ViewReader(result.views)
-    for (let i = 0; i < count; i++) {
-      M.encodePieceHeader(this.link.out(), piece, run.begin + i * length, length)
-      this.link.writeBlock(views.take(length), i === count - 1 ? () => result.release() : noRelease)
-    }
-  }
-
-  #requestRejected(request: BlockRequest): void {
-    this.#invalidRequests++
-    this.host!.alert(this, { kind: 'invalidRequest', request, withheld: false })
-    if (this.peerInterested || this.#invalidRequests % 10 !== 0 || !this.amChoking) return
-    if (this.#invalidRequests > 300 && !this.peerChoking) {
-      this.#tooManyRequests()
-      return
-    }
-    M.encodeChoke(this.link.out())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_CHOKE)
-  }
-
-  #sendReject(request: BlockRequest): void {
-    this.session.counters.inc(C.PEER_PIECE_REJECTS)
-    if (!this.supportsFast || this.disconnecting) return
-    M.encodeReject(this.link.out(), request.piece, request.begin, request.length)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_REJECT)
+    this.uploads.onCancel(piece, begin, length)
   }
 
   /** We have a new piece. */
@@ -1097,12 +957,6 @@ export class PeerConnection implements BtLinkOwner {
       if (at >= 0) list.splice(at, 1)
     }
     if (this.amInterested && this.hasPiece(piece)) this.updateInterest()
-  }
-
-  sendUploadOnly(on: boolean): void {
-    if (this.inHandshake || this.disconnecting || this.#peerUploadOnlyId === 0) return
-    encodeUploadOnly(this.link.out(), this.#peerUploadOnlyId, on)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
   }
 
   keepAlive(): void {
@@ -1126,81 +980,18 @@ export class PeerConnection implements BtLinkOwner {
 
   /** Drops the requests for a piece that is not to be sent any more, and tells the peer if it can be told. */
   withdrawPiece(piece: PieceIndex): void {
-    this.upload.rejectPiece(piece)
-    if (this.#peerDontHaveId === 0 || this.inHandshake || this.disconnecting) return
-    encodeDontHave(this.link.out(), this.#peerDontHaveId, piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
-  }
-
-  #sendSuggestions(count: number): void {
-    if (!this.supportsFast || this.session.settings.suggestMode === 0) return
-    for (const piece of this.host!.suggestPieces(this, this.#suggestedByUs, count)) {
-      M.encodeSuggest(this.link.out(), piece)
-      this.session.counters.inc(C.SES_NUM_OUTGOING_SUGGEST)
-      this.#suggestedByUs.push(piece)
-    }
-    const surplus = this.#suggestedByUs.length - this.session.settings.maxSuggestPieces
-    if (surplus > 0) this.#suggestedByUs.splice(0, surplus)
-  }
-
-  #sendAllowedFast(): void {
-    const host = this.host!
-    const count = this.session.settings.allowedFastSetSize
-    if (!this.supportsFast || host.superSeeding || this.uploadOnly || count <= 0) return
-    const { geometry } = host
-    if (geometry === null) return
-    for (const piece of allowedFastSet(this.endpoint[0], this.#infoHashUsed.view(), geometry.numPieces, count)) {
-      if (this.hasPiece(piece)) continue
-      M.encodeAllowedFast(this.link.out(), piece)
-      this.session.counters.inc(C.SES_NUM_OUTGOING_ALLOWED_FAST)
-      this.#acceptFast.set(piece, 0)
-    }
+    this.uploads.queue.rejectPiece(piece)
+    this.extensions.sendDontHave(piece)
   }
 
   // ---- extension protocol ------------------------------------------------------------------------------
 
   onExtendedHeader(id: number, length: number): boolean {
-    if (!KNOWN_EXTENDED.has(id)) {
-      this.disconnect(libtorrentError(LibtorrentErrors.invalidMessage), Operation.bittorrent, Severity.peerError)
-      return false
-    }
-    return length <= MAX_EXTENDED_LENGTH
+    return this.extensions.onHeader(id, length)
   }
 
   onExtended(id: number, payload: Uint8Array): void {
-    if (id === EXTENDED_HANDSHAKE_ID) this.#onExtendedHandshake(payload)
-    else if (id === ExtensionId.upload_only) {
-      const on = decodeUploadOnly(payload)
-      if (on !== null) this.#setPeerUploadOnly(on)
-    } else {
-      const piece = decodeDontHave(payload)
-      if (piece !== null) this.#onDontHave(piece)
-    }
-    this.session.counters.inc(C.SES_NUM_INCOMING_EXTENDED)
-    this.disconnectIfRedundant()
-  }
-
-  #onExtendedHandshake(payload: Uint8Array): void {
-    const handshake = decodeExtendedHandshake(payload)
-    if (handshake === null) return
-    this.session.counters.inc(C.SES_NUM_INCOMING_EXT_HANDSHAKE)
-    this.#peerUploadOnlyId = handshake.ids.get('upload_only') ?? 0
-    this.#peerDontHaveId = handshake.ids.get('lt_donthave') ?? 0
-    if (handshake.listenPort > 0) this.host!.peerListenPort(this, handshake.listenPort)
-    if (this.disconnecting) return
-    if (handshake.completeAgo >= 0) this.host!.seenComplete(handshake.completeAgo)
-    if (handshake.client !== '') this.clientVersion = textToBytes(handshake.client)
-    if (handshake.requestQueue > 0) this.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
-    if (handshake.yourIp !== null) {
-      this.session.voteExternalAddress(this.link.stream.local, handshake.yourIp, this.endpoint[0])
-    }
-    if (handshake.uploadOnly) this.#setPeerUploadOnly(true)
-  }
-
-  #setPeerUploadOnly(on: boolean): void {
-    this.peerUploadOnly = on
-    this.host!.peerUploadOnly(this, on)
-    this.disconnectIfRedundant()
+    this.extensions.onMessage(id, payload)
   }
 
   // ---- the rest of the wire ------------------------------------------------------------------------------
@@ -1252,7 +1043,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   linkDrained(): void {
-    this.upload.fill()
+    this.uploads.queue.fill()
     if (!this.#pausedForSending) return
     // that bytes get through is a sign of life of a peer that is not listened to
     this.lastReceive = this.session.turn.now
@@ -1270,8 +1061,6 @@ export class PeerConnection implements BtLinkOwner {
     return this.quota.sendQuota(this, this.link.unsentBytes)
   }
 }
-
-function noRelease(): void {}
 
 /** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
 function socketCounter(kind: SocketType): number {

@@ -130,8 +130,8 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
     if (pending.timedOut) p.timedOutRequests++
     if (pending.busy) p.busyRequests++
   }
-  p.uploadQueueLength = peer.upload.length
-  p.pendingDiskReadBytes = peer.upload.readingBytes
+  p.uploadQueueLength = peer.uploads.queue.length
+  p.pendingDiskReadBytes = peer.uploads.queue.readingBytes
   p.usedSendBuffer = link.unsentBytes
   p.sendBufferSize = link.unsentBytes
   p.receiveBufferSize = link.decoder.bufferedCapacity

@@ -406,7 +406,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (this.superSeeding !== null) return
     for (const peer of this.swarm.connections.slice()) {
       if (this.uploadOnly) peer.becomeUninterested()
-      peer.sendUploadOnly(this.uploadOnly)
+      peer.extensions.sendUploadOnly(this.uploadOnly)
     }
   }
 
