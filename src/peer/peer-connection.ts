@@ -8,7 +8,7 @@
  * @see BEP 3, BEP 6, BEP 10, BEP 21, BEP 54
  */
 
-import { Bitfield } from '../core/bitfield.ts'
+import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
 import { bytesEqual } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
@@ -25,12 +25,14 @@ import type { HashRequest } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { DownloadQueue } from './download-queue.ts'
+import { PeerAvailability } from './peer-availability.ts'
 import { PeerExtensions } from './peer-extensions.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import { PeerUploads } from './peer-uploads.ts'
+import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
-import { NO_PIECE, SuperSeedView } from './super-seed-view.ts'
+import { SuperSeedView } from './super-seed-view.ts'
 
 const MAX_FAST_ENTRIES = 64
 /** Rejects and the like that may wait to be sent. */
@@ -72,6 +74,8 @@ export class PeerConnection implements BtLinkOwner {
   readonly stats = new TransferStats()
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
+  readonly availability = new PeerAvailability(this)
+  readonly announcements = new PieceAnnouncements(this)
   readonly extensions = new PeerExtensions(this)
   readonly local: boolean
   /** Web seeds want runs of blocks; other peers have no options of their own. */
@@ -105,13 +109,6 @@ export class PeerConnection implements BtLinkOwner {
   supportsExtended = false
   protocolV2 = false
 
-  /** What the peer has. Without metadata: as far as it told, unchecked beyond `max_piece_count`. */
-  have = new Bitfield()
-  numHave = 0
-  haveAll = false
-  bitfieldReceived = false
-  /** Its availability is counted in the torrent's picker. */
-  counted = false
   /** Pieces the peer lets us have while it chokes us. */
   readonly allowedFast: PieceIndex[] = []
   readonly suggested: PieceIndex[] = []
@@ -141,7 +138,6 @@ export class PeerConnection implements BtLinkOwner {
   readonly superSeed = new SuperSeedView()
 
   #sentHandshake = false
-  #sentBitfield = false
   #handshakeDone = false
   #interestQueued = false
   #receivingPaused = false
@@ -194,7 +190,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   get isSeed(): boolean {
-    return this.haveAll || (this.have.size() > 0 && this.numHave === this.have.size())
+    return this.availability.isSeed
   }
 
   get onParole(): boolean {
@@ -246,7 +242,7 @@ export class PeerConnection implements BtLinkOwner {
   // What the choice of blocks reads and does (`RequestingPeer`, `TimeCriticalPeer`).
 
   get pieces(): Bitfield | 'all' {
-    return this.isSeed ? 'all' : this.have
+    return this.isSeed ? 'all' : this.availability.have
   }
 
   get desiredQueueSize(): number {
@@ -328,7 +324,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   hasPiece(piece: PieceIndex): boolean {
-    return this.haveAll || (piece < this.have.size() && this.have.getBit(piece))
+    return this.availability.hasPiece(piece)
   }
 
   // ---- life ------------------------------------------------------------------------------------
@@ -433,7 +429,7 @@ export class PeerConnection implements BtLinkOwner {
       found.alert(this, { kind: 'connect', outgoing: false })
       if (this.disconnecting) return
       this.#writeHandshake()
-      this.#joinAvailability()
+      this.availability.join()
     } else {
       const ours = this.host.infoHash
       if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) this.protocolV2 = true
@@ -460,7 +456,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#handshakeDone = true
     if (this.supportsExtended) this.extensions.writeHandshake()
     if (host.ready) {
-      this.writeBitfield()
+      this.announcements.writeBitfield()
       if (host.numHave > 0) host.maybeUnchoke(this)
     }
     host.peerReady(this)
@@ -473,197 +469,38 @@ export class PeerConnection implements BtLinkOwner {
     this.link.writeHandshake(features, this.infoHashUsed.view(), this.ourPeerId.view())
   }
 
-  /** What we have, in the shortest form; nothing before files are checked. */
-  writeBitfield(): void {
-    const host = this.host!
-    if (this.#sentBitfield || !this.#handshakeDone) return
-    this.#sentBitfield = true
-    const { counters } = this.session
-    const out = this.link.out()
-    if (host.superSeeding) {
-      if (this.supportsFast) M.encodeHaveNone(out)
-      for (let i = 0; i < 2; i++) this.showPiece(NO_PIECE, host.pieceToSuperSeed(this))
-    } else if (this.supportsFast && host.isSeed) {
-      M.encodeHaveAll(out)
-      counters.inc(C.SES_NUM_OUTGOING_HAVE_ALL)
-    } else if (host.numHave === 0) {
-      if (!this.supportsFast) return
-      M.encodeHaveNone(out)
-      counters.inc(C.SES_NUM_OUTGOING_HAVE_NONE)
-    } else {
-      M.encodeBitfield(out, host.haveBits().data())
-      counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
-    }
-    this.uploads.sendAllowedFast()
-  }
-
   /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
   hostReady(): void {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
-    this.#joinAvailability()
+    this.availability.join()
     if (this.disconnecting || !this.#handshakeDone) return
-    this.writeBitfield()
+    this.announcements.writeBitfield()
     this.updateInterest()
   }
 
   /** The torrent is not ready any more (recheck): what the peer has stays known, its availability is not counted. */
   hostNotReady(): void {
-    this.counted = false
-    this.#sentBitfield = false
-  }
-
-  #joinAvailability(): void {
-    const host = this.host!
-    if (this.counted || !host.ready) return
-    const pieces = host.geometry!.numPieces
-    if (this.haveAll) {
-      this.have.resize(pieces, true)
-      this.numHave = pieces
-    } else {
-      const beyond = this.have.size() > pieces
-      this.have.resize(pieces)
-      if (beyond) this.numHave = this.have.count()
-    }
-    this.counted = true
-    if (this.isSeed) {
-      host.peerBecameSeed(this, true)
-      host.peerHasAll(this)
-    } else if (this.numHave > 0) host.peerHasBits(this, this.have)
-    this.updateInterest()
+    this.availability.leave()
+    this.announcements.reset()
   }
 
   // ---- what the peer has -----------------------------------------------------------------------
 
   onHave(piece: number): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE)
-    this.assumeHaveNone()
-    if (this.disconnecting) return
-    const geometry = host.geometry
-    if (geometry === null || !this.counted) {
-      if (geometry === null ? piece > this.session.settings.maxPieceCount : piece >= geometry.numPieces) {
-        if (geometry !== null) this.#invalidHave()
-        return
-      }
-      if (piece >= this.have.size()) this.have.resize(geometry?.numPieces ?? piece + 1)
-      if (!this.have.getBit(piece)) {
-        this.have.setBit(piece)
-        this.numHave++
-      }
-      return
-    }
-    if (piece >= geometry.numPieces) {
-      this.#invalidHave()
-      return
-    }
-    if (host.superSeeding && this.superSeed.shows(piece)) this.showPiece(piece, host.pieceToSuperSeed(this))
-    if (this.have.getBit(piece)) return
-    this.have.setBit(piece)
-    this.numHave++
-    host.peerHas(this, piece)
-    if (this.isSeed) {
-      if (this.stats.totalPayloadDownload() > 0) host.seenComplete(0)
-      host.peerBecameSeed(this, true)
-    }
-    // interest first: a peer that has just become a seed may have become the one we need
-    if (!this.amInterested && !host.uploadOnly && host.wantsPiece(piece)) this.becomeInterested()
-    this.disconnectIfRedundant()
-  }
-
-  #invalidHave(): void {
-    this.disconnect(libtorrentError(LibtorrentErrors.invalidHave), Operation.bittorrent, Severity.peerError)
+    this.availability.onHave(piece)
   }
 
   onBitfield(bits: Uint8Array): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_BITFIELD)
-    const geometry = host.geometry
-    const size = geometry?.numPieces ?? bits.length * 8
-    if (geometry === null && size > this.session.settings.maxPieceCount) {
-      this.disconnect(libtorrentError(LibtorrentErrors.invalidBitfieldSize), Operation.bittorrent, Severity.peerError)
-      return
-    }
-    this.#forgetHave()
-    this.bitfieldReceived = true
-    this.have = new Bitfield(bits, size)
-    this.numHave = this.have.count()
-    host.peerBecameSeed(this, geometry !== null && this.isSeed)
-    if (!host.ready) return
-    this.counted = true
-    if (this.isSeed) {
-      host.peerHasAll(this)
-      if (!host.uploadOnly) this.becomeInterested()
-      this.disconnectIfRedundant()
-    } else {
-      host.peerHasBits(this, this.have)
-      this.updateInterest()
-    }
+    this.availability.onBitfield(bits)
   }
 
   onHaveAll(): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_ALL)
-    this.#forgetHave()
-    this.bitfieldReceived = true
-    this.haveAll = true
-    host.peerBecameSeed(this, true)
-    if (!host.ready) {
-      this.disconnectIfRedundant()
-      return
-    }
-    this.#joinAvailability()
-    this.disconnectIfRedundant()
+    this.availability.onHaveAll()
   }
 
   onHaveNone(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_NONE)
-    this.#forgetHave()
-    this.#haveNone()
-  }
-
-  #haveNone(): void {
-    const host = this.host!
-    this.bitfieldReceived = true
-    host.peerBecameSeed(this, false)
-    if (host.ready) {
-      this.have = new Bitfield(host.geometry!.numPieces)
-      this.counted = true
-    }
-    this.becomeUninterested()
-    this.disconnectIfRedundant()
-  }
-
-  /** A peer with nothing may send no bitfield at all. */
-  assumeHaveNone(): void {
-    if (!this.bitfieldReceived) this.#haveNone()
-  }
-
-  #forgetHave(): void {
-    if (this.counted) {
-      if (this.isSeed) this.host!.peerLostAll(this)
-      else this.host!.peerLostBits(this, this.have)
-      this.counted = false
-    }
-    this.haveAll = false
-    this.numHave = 0
-    this.have = new Bitfield()
-  }
-
-  onDontHave(piece: number): void {
-    const host = this.host!
-    const geometry = host.geometry
-    if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) return
-    const wasSeed = this.isSeed
-    if (this.have.size() === 0) {
-      this.have.resize(geometry.numPieces, true)
-      this.numHave = geometry.numPieces
-    }
-    this.have.clearBit(piece)
-    this.numHave--
-    this.haveAll = false
-    if (this.counted) host.peerLost(this, piece)
-    if (wasSeed) host.peerBecameSeed(this, false)
+    this.availability.onHaveNone()
   }
 
   // ---- interest and choking ----------------------------------------------------------------------
@@ -750,7 +587,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#interestQueued = true
     this.session.turn.later(() => {
       this.#interestQueued = false
-      if (this.disconnecting || !this.host!.ready || !this.counted) return
+      if (this.disconnecting || !this.host!.ready || !this.availability.counted) return
       if (this.host!.isInteresting(this)) this.becomeInterested()
       else this.becomeUninterested()
       this.disconnectIfRedundant()
@@ -798,7 +635,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
       return true
     }
-    if (!this.amInterested && this.bitfieldReceived && host.ready) {
+    if (!this.amInterested && this.availability.bitfieldReceived && host.ready) {
       this.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
       return true
     }
@@ -810,7 +647,7 @@ export class PeerConnection implements BtLinkOwner {
   onPieces(piece: number, begin: number, length: number, count: number, chunk: Uint8Array, at: number): number {
     const { geometry, ready } = this.host!
     // what is not as it should be is looked at block by block
-    if (length !== BLOCK_SIZE || geometry === null || !ready || !this.bitfieldReceived) return 0
+    if (length !== BLOCK_SIZE || geometry === null || !ready || !this.availability.bitfieldReceived) return 0
     if (!geometry.isBlock(piece, begin, length)) return 0
     if (!geometry.isBlock(piece, begin + (count - 1) * length, length)) return 0
     const taken = this.download.takeRun(piece, begin / BLOCK_SIZE, count, chunk, at)
@@ -826,7 +663,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
       return false
     }
-    this.assumeHaveNone()
+    this.availability.assumeHaveNone()
     if (this.disconnecting) return false
     return this.download.begin(piece, begin / BLOCK_SIZE, length)
   }
@@ -879,7 +716,7 @@ export class PeerConnection implements BtLinkOwner {
     if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
     if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
     this.allowedFast.push(piece)
-    if (this.counted && this.hasPiece(piece) && this.host!.wantsPiece(piece)) this.becomeInterested()
+    if (this.availability.counted && this.hasPiece(piece) && this.host!.wantsPiece(piece)) this.becomeInterested()
   }
 
   /** A graceful pause ends the connection once nothing is outstanding. */
@@ -939,19 +776,8 @@ export class PeerConnection implements BtLinkOwner {
     this.uploads.onCancel(piece, begin, length)
   }
 
-  /** We have a new piece. */
-  announcePiece(piece: PieceIndex): void {
-    if (this.inHandshake || this.disconnecting || !this.#sentBitfield) return
-    this.#pieceIsHere(piece)
-    const redundant = this.hasPiece(piece)
-    if (redundant && !this.session.settings.sendRedundantHave) return
-    if (this.disconnectIfRedundant()) return
-    // a seed has no use for it: not worth a packet of its own
-    M.encodeHave(redundant ? this.link.outWithNext() : this.link.out(), piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
-  }
-
-  #pieceIsHere(piece: PieceIndex): void {
+  /** We have a piece: forgets invitations to ask for it. */
+  pieceIsHere(piece: PieceIndex): void {
     for (const list of [this.suggested, this.allowedFast]) {
       const at = list.indexOf(piece)
       if (at >= 0) list.splice(at, 1)
@@ -961,27 +787,6 @@ export class PeerConnection implements BtLinkOwner {
 
   keepAlive(): void {
     M.encodeKeepAlive(this.link.out())
-  }
-
-  /** Shows the peer one more piece in super seeding. */
-  showPiece(replaced: PieceIndex, piece: PieceIndex): void {
-    if (this.inHandshake || this.disconnecting || piece === NO_PIECE) return
-    M.encodeHave(this.link.out(), piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
-    this.superSeed.show(piece, replaced)
-  }
-
-  /** The torrent seeds as usual from now on: shows the peer all there is. */
-  endSuperSeeding(): void {
-    if (!this.superSeed.end() || this.inHandshake || this.disconnecting) return
-    M.encodeBitfield(this.link.out(), this.host!.haveBits().data())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
-  }
-
-  /** Drops the requests for a piece that is not to be sent any more, and tells the peer if it can be told. */
-  withdrawPiece(piece: PieceIndex): void {
-    this.uploads.queue.rejectPiece(piece)
-    this.extensions.sendDontHave(piece)
   }
 
   // ---- extension protocol ------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ export class PeerExtensions {
       if (on !== null) this.#setPeerUploadOnly(on)
     } else {
       const piece = decodeDontHave(payload)
-      if (piece !== null) peer.onDontHave(piece)
+      if (piece !== null) peer.availability.onDontHave(piece)
     }
     peer.session.counters.inc(C.SES_NUM_INCOMING_EXTENDED)
     peer.disconnectIfRedundant()

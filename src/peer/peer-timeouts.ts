@@ -23,7 +23,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
     !peer.inHandshake &&
     peer.becameUninterested + SUPER_SEED_PATIENCE_MS < now
   ) {
-    peer.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
+    peer.announcements.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
   }
   if (!peer.connecting && !peer.inHandshake && now - peer.lastSent >= (settings.peerTimeout * 1000) / 2)
     peer.keepAlive()

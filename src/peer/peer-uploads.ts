@@ -73,7 +73,7 @@ export class PeerUploads implements UploadPort {
       host.alert(peer, { kind: 'invalidRequest', request: run, withheld: true })
       return
     }
-    peer.assumeHaveNone()
+    peer.availability.assumeHaveNone()
     if (peer.disconnecting) return
     if (host.geometry === null) {
       counters.inc(C.PEER_INVALID_PIECE_REQUESTS, run.count)

@@ -217,7 +217,7 @@ describe('what a peer says it has', () => {
       const peer = arena.attackAfterHandshake()
       peer.send(M.bitfield, Uint8Array.of(0, 0, 0, 0x03))
       arena.sim.run(500)
-      expect(endOf(arena, peer).numHave).toBe(0)
+      expect(endOf(arena, peer).availability.numHave).toBe(0)
       expect(endOf(arena, peer).isSeed).toBe(false)
       arena.finish()
     })
