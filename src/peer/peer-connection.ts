@@ -1,45 +1,42 @@
 /**
- * One peer of one torrent: what each side has, wants and allows, and the messages that change it.
+ * One peer of one torrent: what each side wants and allows, and what that leads to.
  *
- * Owns the parts of a connection: the link, the blocks asked for (`download`), the blocks asked of us
- * (`upload`), the rate-limit quotas. Geometry is checked here, at the door: what goes on to the torrent
- * are valid pieces and blocks.
+ * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
+ * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
+ * (`announcements`), the blocks asked for (`download`), the blocks asked of us (`uploads`), the pauses of reading
+ * (`receiving`), the rate-limit quotas. Geometry is checked here and in these parts, at the door: what goes on to the
+ * torrent are valid pieces and blocks.
  *
- * @see BEP 3, BEP 6, BEP 10, BEP 21, BEP 54
+ * @see BEP 3, BEP 6
  */
 
 import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
-import { bytesEqual } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
-import { ProtocolVersion, SocketType } from '../core/enums.ts'
+import { SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
 import * as C from '../stats/counter-ids.ts'
 import { TransferStats } from '../stats/transfer-stats.ts'
-import { readFeatures } from '../wire/handshake.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
 import { PeerExtensions } from './peer-extensions.ts'
+import { PeerHandshake } from './peer-handshake.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import { PeerUploads } from './peer-uploads.ts'
 import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
+import { ReceiveControl } from './receive-control.ts'
 import { SuperSeedView } from './super-seed-view.ts'
 
 const MAX_FAST_ENTRIES = 64
-/** Rejects and the like that may wait to be sent. */
-const SHORT_ANSWERS_BYTES = 256 * 1024
-/** Free slots with which a peer that waited for memory may read on. */
-const ROOM_TO_GO_ON = 64
-
 /** Entry of the peer list that a connection belongs to; the fields it touches. */
 export interface PeerEntryLike {
   readonly id: number
@@ -72,11 +69,13 @@ export class PeerConnection implements BtLinkOwner {
   readonly ourPeerId: Sha1Hash
   readonly quota: RateQuota
   readonly stats = new TransferStats()
-  readonly download: DownloadQueue
-  readonly uploads: PeerUploads
+  readonly handshake: PeerHandshake
+  readonly extensions = new PeerExtensions(this)
   readonly availability = new PeerAvailability(this)
   readonly announcements = new PieceAnnouncements(this)
-  readonly extensions = new PeerExtensions(this)
+  readonly download: DownloadQueue
+  readonly uploads: PeerUploads
+  readonly receiving = new ReceiveControl(this)
   readonly local: boolean
   /** Web seeds want runs of blocks; other peers have no options of their own. */
   readonly preferContiguous = 0
@@ -91,8 +90,6 @@ export class PeerConnection implements BtLinkOwner {
   /** What the picker and the alerts know the peer by; set when it joins a torrent. */
   ref = 0
   pid = new Sha1Hash()
-  /** Of the torrent's info hashes, the one that the handshakes name. */
-  infoHashUsed = new Sha1Hash()
   /** What the peer says it runs; `v` of its extension handshake. */
   clientVersion: Uint8Array = new Uint8Array(0)
 
@@ -137,12 +134,7 @@ export class PeerConnection implements BtLinkOwner {
   /** In super seeding, the pieces this peer was shown. */
   readonly superSeed = new SuperSeedView()
 
-  #sentHandshake = false
-  #handshakeDone = false
   #interestQueued = false
-  #receivingPaused = false
-  #pausedForMemory = false
-  #pausedForSending = false
 
   constructor(init: PeerInit) {
     const { session } = init
@@ -162,6 +154,7 @@ export class PeerConnection implements BtLinkOwner {
     this.lastSent = now
     this.becameUninterested = now
     this.becameUninteresting = now
+    this.handshake = new PeerHandshake(this)
     this.download = new DownloadQueue(this, session)
     this.uploads = new PeerUploads(this)
     this.link = new BtLink(init.stream, this, session.turn)
@@ -170,10 +163,6 @@ export class PeerConnection implements BtLinkOwner {
       session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
       this.stats.sentSyn(isV6(this.endpoint[0]))
     } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
-    if (init.host !== null) {
-      this.infoHashUsed = init.host.infoHash.getBest()
-      if (init.host.infoHash.hasV1()) this.infoHashUsed = init.host.infoHash.v1
-    }
     this.quota.attach(this)
   }
 
@@ -186,7 +175,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   get inHandshake(): boolean {
-    return !this.#handshakeDone
+    return !this.handshake.done
   }
 
   get isSeed(): boolean {
@@ -340,7 +329,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
     }
-    this.#writeHandshake()
+    this.handshake.write()
   }
 
   linkClosed(error: ErrorCode, operation: Operation): void {
@@ -411,62 +400,11 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   onInfoHash(reserved: Uint8Array, infoHash: Uint8Array): void {
-    const features = readFeatures(reserved)
-    this.supportsExtended = features.extended
-    this.supportsFast = features.fast
-    if (this.host === null) {
-      const hash = new Sha1Hash(infoHash)
-      const found = this.session.attach(this, hash)
-      if (this.disconnecting) return
-      if ('message' in found) {
-        const severity = found.is(LibtorrentErrors.invalidInfoHash) ? Severity.failure : Severity.peerError
-        this.disconnect(found, Operation.bittorrent, severity)
-        return
-      }
-      this.host = found
-      this.infoHashUsed = hash
-      this.protocolV2 = found.infoHash.hasV2() && found.infoHash.get(ProtocolVersion.V2).equals(hash)
-      found.alert(this, { kind: 'connect', outgoing: false })
-      if (this.disconnecting) return
-      this.#writeHandshake()
-      this.availability.join()
-    } else {
-      const ours = this.host.infoHash
-      if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) this.protocolV2 = true
-      else if (!bytesEqual(infoHash, this.infoHashUsed.view())) {
-        this.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
-        return
-      }
-    }
-    if (this.entry !== null) this.entry.protocolV2 = this.protocolV2
-    this.link.decoder.setFastSupported(this.supportsFast)
-    if (this.host.geometry !== null) this.link.decoder.setNumPieces(this.host.geometry.numPieces)
+    this.handshake.onInfoHash(reserved, infoHash)
   }
 
   onPeerId(peerId: Uint8Array): void {
-    const host = this.host
-    if (host === null || this.disconnecting) return
-    this.pid = new Sha1Hash(peerId)
-    const refusal = host.peerIdentified(this)
-    if (this.disconnecting) return
-    if (refusal !== null) {
-      this.disconnect(refusal, Operation.bittorrent)
-      return
-    }
-    this.#handshakeDone = true
-    if (this.supportsExtended) this.extensions.writeHandshake()
-    if (host.ready) {
-      this.announcements.writeBitfield()
-      if (host.numHave > 0) host.maybeUnchoke(this)
-    }
-    host.peerReady(this)
-  }
-
-  #writeHandshake(): void {
-    if (this.#sentHandshake || this.host === null) return
-    this.#sentHandshake = true
-    const features = { extended: true, fast: true, dht: false, v2Upgrade: false }
-    this.link.writeHandshake(features, this.infoHashUsed.view(), this.ourPeerId.view())
+    this.handshake.onPeerId(peerId)
   }
 
   /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
@@ -474,7 +412,7 @@ export class PeerConnection implements BtLinkOwner {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
     this.availability.join()
-    if (this.disconnecting || !this.#handshakeDone) return
+    if (this.disconnecting || !this.handshake.done) return
     this.announcements.writeBitfield()
     this.updateInterest()
   }
@@ -726,46 +664,6 @@ export class PeerConnection implements BtLinkOwner {
     }
   }
 
-  /** Slots are free again, or the quota allows more. */
-  resumeReceiving(): void {
-    if (this.#pausedForMemory && this.session.slots.underPressure && !this.#roomAgain()) return
-    this.#pausedForMemory = false
-    if (!this.#receivingPaused || this.#pausedForSending || !this.quota.mayReceive) return
-    this.#receivingPaused = false
-    this.link.stream.resume()
-  }
-
-  /** Not much room, but enough to go on with: what holds the rest are blocks that others are receiving. */
-  #roomAgain(): boolean {
-    const { slots } = this.session
-    return slots.budget - slots.inUse > ROOM_TO_GO_ON
-  }
-
-  /** No slot for a block: reads nothing more until there are some. */
-  pauseForMemory(): void {
-    this.#pausedForMemory = true
-    this.pauseReceiving()
-  }
-
-  get pausedForMemory(): boolean {
-    return this.#pausedForMemory
-  }
-
-  /** The peer does not take what it is sent: what it says is not read either, since answers would pile up. */
-  get pausedForSending(): boolean {
-    return this.#pausedForSending
-  }
-
-  pauseReceiving(): void {
-    if (this.#receivingPaused || this.disconnecting) return
-    this.#receivingPaused = true
-    this.link.stream.pause()
-  }
-
-  get receivingPaused(): boolean {
-    return this.#receivingPaused
-  }
-
   // ---- uploading -----------------------------------------------------------------------------------
 
   onRequest(piece: number, begin: number, length: number, count: number): void {
@@ -832,9 +730,7 @@ export class PeerConnection implements BtLinkOwner {
     this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0]))
     this.host?.receivedBytes(payload, protocol)
     this.quota.received(this, payload + protocol)
-    if (this.disconnecting || this.link.unsentBytes <= this.#sendLimit) return
-    this.#pausedForSending = true
-    this.pauseReceiving()
+    this.receiving.received()
   }
 
   linkSent(payload: number, protocol: number): void {
@@ -849,17 +745,7 @@ export class PeerConnection implements BtLinkOwner {
 
   linkDrained(): void {
     this.uploads.queue.fill()
-    if (!this.#pausedForSending) return
-    // that bytes get through is a sign of life of a peer that is not listened to
-    this.lastReceive = this.session.turn.now
-    if (this.link.unsentBytes > this.#sendLimit >> 1) return
-    this.#pausedForSending = false
-    this.resumeReceiving()
-  }
-
-  /** Unsent bytes beyond which a peer is not read from: what blocks may fill, and room for short answers. */
-  get #sendLimit(): number {
-    return this.session.settings.sendBufferWatermark + SHORT_ANSWERS_BYTES
+    this.receiving.drained()
   }
 
   sendQuota(): number {

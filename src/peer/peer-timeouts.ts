@@ -57,7 +57,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     peer.connectFailed(libtorrentError(LibtorrentErrors.timedOut))
     return true
   }
-  if (peer.receivingPaused && !peer.pausedForSending) return false
+  if (peer.receiving.paused && !peer.receiving.pausedForSending) return false
   if (peer.inHandshake) {
     // from the beginning: a peer that sends a byte now and then is not to hold a place for ever
     if (now - peer.createdAt <= (settings.handshakeTimeout + settings.peerConnectTimeout) * 1000) {

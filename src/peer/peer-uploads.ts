@@ -146,7 +146,7 @@ export class PeerUploads implements UploadPort {
     if (!peer.supportsFast || host.superSeeding || peer.uploadOnly || count <= 0) return
     const { geometry } = host
     if (geometry === null) return
-    for (const piece of allowedFastSet(peer.endpoint[0], peer.infoHashUsed.view(), geometry.numPieces, count)) {
+    for (const piece of allowedFastSet(peer.endpoint[0], peer.handshake.infoHash.view(), geometry.numPieces, count)) {
       if (peer.hasPiece(piece)) continue
       M.encodeAllowedFast(peer.link.out(), piece)
       counters.inc(C.SES_NUM_OUTGOING_ALLOWED_FAST)

@@ -247,7 +247,7 @@ export class PeerGate implements PeerHost {
     const slot = content!.leaseSlot(piece, block)
     if (slot < 0) {
       // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
-      peer.pauseForMemory()
+      peer.receiving.pauseForMemory()
       env.registry.memoryShort()
     } else if (env.disk.slots.underPressure && !content!.writing) {
       // with a commit under way memory is about to be free: what is spilled has to be read again

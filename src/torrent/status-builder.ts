@@ -152,7 +152,11 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   p.progress = size === 0 ? 0 : numHave / size
   p.progressPpm = Math.floor(p.progress * 1_000_000)
   p.flags = flagsOf(peer)
-  p.readState = peer.receivingPaused ? (peer.pausedForMemory ? PeerInfo.bwDisk : PeerInfo.bwLimit) : PeerInfo.bwNetwork
+  p.readState = peer.receiving.paused
+    ? peer.receiving.pausedForMemory
+      ? PeerInfo.bwDisk
+      : PeerInfo.bwLimit
+    : PeerInfo.bwNetwork
   p.writeState = link.unsentBytes > 0 ? PeerInfo.bwNetwork : PeerInfo.bwIdle
   if (entry !== null) {
     p.source = entry.source

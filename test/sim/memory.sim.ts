@@ -47,7 +47,7 @@ class Trickler {
 function forwardProgress(arena: Arena): void {
   const { engine } = arena.victim
   let waiting = false
-  for (const peer of engine.connections) if (peer.pausedForMemory) waiting = true
+  for (const peer of engine.connections) if (peer.receiving.pausedForMemory) waiting = true
   if (!waiting) return
   const writing = [...engine.registry.all()].some(torrent => torrent.content?.writing === true)
   expect(writing, `at ${arena.sim.clock.now()} peers wait for memory and nothing is being written`).toBe(true)
