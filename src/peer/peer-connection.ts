@@ -3,9 +3,10 @@
  *
  * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
  * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
- * (`announcements`), the blocks asked for (`download`), the blocks asked of us (`uploads`), the pauses of reading
- * (`receiving`), the rate-limit quotas. Geometry is checked here and in these parts, at the door: what goes on to the
- * torrent are valid pieces and blocks.
+ * (`announcements`), what it invites us to ask for (`hints`), the blocks asked for (`download`), the blocks asked of us
+ * (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest and choking are here, which all of
+ * these meet in. Geometry is checked here and in these parts, at the door: what goes on to the torrent are valid pieces
+ * and blocks.
  *
  * @see BEP 3, BEP 6
  */
@@ -28,6 +29,7 @@ import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
 import { PeerExtensions } from './peer-extensions.ts'
 import { PeerHandshake } from './peer-handshake.ts'
+import { PeerHints } from './peer-hints.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import { PeerUploads } from './peer-uploads.ts'
@@ -36,7 +38,6 @@ import type { RateQuota } from './rate-quota.ts'
 import { ReceiveControl } from './receive-control.ts'
 import { SuperSeedView } from './super-seed-view.ts'
 
-const MAX_FAST_ENTRIES = 64
 /** Entry of the peer list that a connection belongs to; the fields it touches. */
 export interface PeerEntryLike {
   readonly id: number
@@ -73,6 +74,7 @@ export class PeerConnection implements BtLinkOwner {
   readonly extensions = new PeerExtensions(this)
   readonly availability = new PeerAvailability(this)
   readonly announcements = new PieceAnnouncements(this)
+  readonly hints = new PeerHints(this)
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
@@ -105,10 +107,6 @@ export class PeerConnection implements BtLinkOwner {
   supportsFast = false
   supportsExtended = false
   protocolV2 = false
-
-  /** Pieces the peer lets us have while it chokes us. */
-  readonly allowedFast: PieceIndex[] = []
-  readonly suggested: PieceIndex[] = []
 
   /** Largest request queue the peer accepts. */
   maxOutRequests: number
@@ -232,6 +230,14 @@ export class PeerConnection implements BtLinkOwner {
 
   get pieces(): Bitfield | 'all' {
     return this.isSeed ? 'all' : this.availability.have
+  }
+
+  get allowedFast(): readonly PieceIndex[] {
+    return this.hints.allowedFast
+  }
+
+  get suggested(): readonly PieceIndex[] {
+    return this.hints.suggested
   }
 
   get desiredQueueSize(): number {
@@ -542,7 +548,7 @@ export class PeerConnection implements BtLinkOwner {
       M.encodeInterested(this.link.out())
       this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
     }
-    if (this.peerChoking && this.allowedFast.length === 0) return
+    if (this.peerChoking && this.hints.allowedFast.length === 0) return
     this.download.refill(C.PICKER_INTERESTING_PIECE_PICKS)
   }
 
@@ -632,29 +638,16 @@ export class PeerConnection implements BtLinkOwner {
     this.session.counters.inc(C.SES_NUM_INCOMING_REJECT)
     if (!host.geometry?.isBlock(piece, begin, length)) return
     this.download.rejected(piece, begin / BLOCK_SIZE)
-    const list = this.peerChoking ? this.allowedFast : this.suggested
-    const at = list.indexOf(piece)
-    if (at >= 0) list.splice(at, 1)
+    this.hints.rejected(piece)
     if (host.gracefulPause) this.checkGracefulPause()
   }
 
   onSuggest(piece: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_SUGGEST)
-    const { geometry } = this.host!
-    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
-    const limit = this.session.settings.maxSuggestPieces
-    if (limit <= 0) return
-    if (this.suggested.length >= limit) this.suggested.length = limit - 1
-    this.suggested.unshift(piece)
+    this.hints.onSuggest(piece)
   }
 
   onAllowedFast(piece: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_ALLOWED_FAST)
-    const { geometry } = this.host!
-    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
-    if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
-    this.allowedFast.push(piece)
-    if (this.availability.counted && this.hasPiece(piece) && this.host!.wantsPiece(piece)) this.becomeInterested()
+    this.hints.onAllowedFast(piece)
   }
 
   /** A graceful pause ends the connection once nothing is outstanding. */
@@ -672,15 +665,6 @@ export class PeerConnection implements BtLinkOwner {
 
   onCancel(piece: number, begin: number, length: number): void {
     this.uploads.onCancel(piece, begin, length)
-  }
-
-  /** We have a piece: forgets invitations to ask for it. */
-  pieceIsHere(piece: PieceIndex): void {
-    for (const list of [this.suggested, this.allowedFast]) {
-      const at = list.indexOf(piece)
-      if (at >= 0) list.splice(at, 1)
-    }
-    if (this.amInterested && this.hasPiece(piece)) this.updateInterest()
   }
 
   keepAlive(): void {

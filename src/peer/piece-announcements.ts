@@ -53,8 +53,9 @@ export class PieceAnnouncements {
   announcePiece(piece: PieceIndex): void {
     const peer = this.#peer
     if (peer.inHandshake || peer.disconnecting || !this.#sentBitfield) return
-    peer.pieceIsHere(piece)
+    peer.hints.pieceIsHere(piece)
     const redundant = peer.hasPiece(piece)
+    if (peer.amInterested && redundant) peer.updateInterest()
     if (redundant && !peer.session.settings.sendRedundantHave) return
     if (peer.disconnectIfRedundant()) return
     // a seed has no use for it: not worth a packet of its own
