@@ -430,7 +430,7 @@ export class DownloadQueue {
       this.refill(C.PICKER_END_GAME_PIECE_PICKS)
       if (peer.disconnecting) return
     }
-    if (this.sent.length > 0 && !peer.receivingPaused && now > this.requestedAt + this.requestTimeout() * 1000) {
+    if (this.sent.length > 0 && !peer.receiving.paused && now > this.requestedAt + this.requestTimeout() * 1000) {
       this.#snub()
     }
     if (
@@ -444,7 +444,7 @@ export class DownloadQueue {
     if (!host.ready || peer.disconnecting) return
     this.#updateDesiredSize()
     if (this.desiredSize >= settings.maxOutRequestQueue) host.alert(peer, { kind: 'outstandingLimit' })
-    if (this.sent.length > 0 && !peer.receivingPaused && now - this.lastPiece > settings.pieceTimeout * 1000) {
+    if (this.sent.length > 0 && !peer.receiving.paused && now - this.lastPiece > settings.pieceTimeout * 1000) {
       this.#snub()
     }
     if (!peer.peerChoking && peer.amInterested && this.#runsDry) {

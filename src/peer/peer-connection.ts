@@ -1,52 +1,43 @@
 /**
- * One peer of one torrent: what each side has, wants and allows, and the messages that change it.
+ * One peer of one torrent: what each side wants and allows, and what that leads to.
  *
- * Owns the parts of a connection: the link, the blocks asked for (`download`), the blocks asked of us
- * (`upload`), the rate-limit quotas. Geometry is checked here, at the door: what goes on to the torrent
- * are valid pieces and blocks.
+ * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
+ * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
+ * (`announcements`), what it invites us to ask for (`hints`), the blocks asked for (`download`), the blocks asked of us
+ * (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest and choking are here, which all of
+ * these meet in. Geometry is checked here and in these parts, at the door: what goes on to the torrent are valid pieces
+ * and blocks.
  *
- * @see BEP 3, BEP 6, BEP 10, BEP 21, BEP 54
+ * @see BEP 3, BEP 6
  */
 
-import { Bitfield } from '../core/bitfield.ts'
+import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
-import { bytesEqual, textToBytes } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
-import { ProtocolVersion, SocketType } from '../core/enums.ts'
+import { SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
 import * as C from '../stats/counter-ids.ts'
 import { TransferStats } from '../stats/transfer-stats.ts'
-import type { DiskError, ReadResult } from '../storage/disk-io.ts'
-import { allowedFastSet } from '../wire/allowed-fast.ts'
-import { decodeExtendedHandshake, ExtensionId, encodeExtendedHandshake } from '../wire/extended.ts'
-import { readFeatures } from '../wire/handshake.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
-import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } from '../wire/lt-donthave.ts'
 import * as M from '../wire/message-encoder.ts'
-import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
+import { PeerAvailability } from './peer-availability.ts'
+import { PeerExtensions } from './peer-extensions.ts'
+import { PeerHandshake } from './peer-handshake.ts'
+import { PeerHints } from './peer-hints.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
+import { PeerUploads } from './peer-uploads.ts'
+import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
-import { NO_PIECE, SuperSeedView } from './super-seed-view.ts'
-import { type BlockRequest, type RequestRun, RequestVerdict, requestOf, UploadQueue } from './upload-queue.ts'
-import { ViewReader } from './view-reader.ts'
-
-/** The extended messages we take. */
-const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
-/** An extended handshake or message of ours is never longer than this. */
-const MAX_EXTENDED_LENGTH = 65536
-const MAX_FAST_ENTRIES = 64
-/** Rejects and the like that may wait to be sent. */
-const SHORT_ANSWERS_BYTES = 256 * 1024
-/** Free slots with which a peer that waited for memory may read on. */
-const ROOM_TO_GO_ON = 64
+import { ReceiveControl } from './receive-control.ts'
+import { SuperSeedView } from './super-seed-view.ts'
 
 /** Entry of the peer list that a connection belongs to; the fields it touches. */
 export interface PeerEntryLike {
@@ -80,8 +71,14 @@ export class PeerConnection implements BtLinkOwner {
   readonly ourPeerId: Sha1Hash
   readonly quota: RateQuota
   readonly stats = new TransferStats()
+  readonly handshake: PeerHandshake
+  readonly extensions = new PeerExtensions(this)
+  readonly availability = new PeerAvailability(this)
+  readonly announcements = new PieceAnnouncements(this)
+  readonly hints = new PeerHints(this)
   readonly download: DownloadQueue
-  readonly upload: UploadQueue
+  readonly uploads: PeerUploads
+  readonly receiving = new ReceiveControl(this)
   readonly local: boolean
   /** Web seeds want runs of blocks; other peers have no options of their own. */
   readonly preferContiguous = 0
@@ -112,17 +109,6 @@ export class PeerConnection implements BtLinkOwner {
   supportsExtended = false
   protocolV2 = false
 
-  /** What the peer has. Without metadata: as far as it told, unchecked beyond `max_piece_count`. */
-  have = new Bitfield()
-  numHave = 0
-  haveAll = false
-  bitfieldReceived = false
-  /** Its availability is counted in the torrent's picker. */
-  counted = false
-  /** Pieces the peer lets us have while it chokes us. */
-  readonly allowedFast: PieceIndex[] = []
-  readonly suggested: PieceIndex[] = []
-
   /** Largest request queue the peer accepts. */
   maxOutRequests: number
   endgame = false
@@ -147,19 +133,7 @@ export class PeerConnection implements BtLinkOwner {
   /** In super seeding, the pieces this peer was shown. */
   readonly superSeed = new SuperSeedView()
 
-  readonly #acceptFast = new Map<PieceIndex, number>()
-  readonly #suggestedByUs: PieceIndex[] = []
-  #peerUploadOnlyId = 0
-  #peerDontHaveId = 0
-  #sentHandshake = false
-  #sentBitfield = false
-  #handshakeDone = false
-  #invalidRequests = 0
-  #infoHashUsed = new Sha1Hash()
   #interestQueued = false
-  #receivingPaused = false
-  #pausedForMemory = false
-  #pausedForSending = false
 
   constructor(init: PeerInit) {
     const { session } = init
@@ -179,18 +153,15 @@ export class PeerConnection implements BtLinkOwner {
     this.lastSent = now
     this.becameUninterested = now
     this.becameUninteresting = now
+    this.handshake = new PeerHandshake(this)
     this.download = new DownloadQueue(this, session)
-    this.upload = new UploadQueue(this.#uploadPort(), session.settings, session.counters)
+    this.uploads = new PeerUploads(this)
     this.link = new BtLink(init.stream, this, session.turn)
     session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(init.stream.kind))
     if (this.connecting) {
       session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
       session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, this.stats.sentSyn(isV6(this.endpoint[0])))
     } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
-    if (init.host !== null) {
-      this.#infoHashUsed = init.host.infoHash.getBest()
-      if (init.host.infoHash.hasV1()) this.#infoHashUsed = init.host.infoHash.v1
-    }
     this.quota.attach(this)
   }
 
@@ -203,11 +174,11 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   get inHandshake(): boolean {
-    return !this.#handshakeDone
+    return !this.handshake.done
   }
 
   get isSeed(): boolean {
-    return this.haveAll || (this.have.size() > 0 && this.numHave === this.have.size())
+    return this.availability.isSeed
   }
 
   get onParole(): boolean {
@@ -259,7 +230,15 @@ export class PeerConnection implements BtLinkOwner {
   // What the choice of blocks reads and does (`RequestingPeer`, `TimeCriticalPeer`).
 
   get pieces(): Bitfield | 'all' {
-    return this.isSeed ? 'all' : this.have
+    return this.isSeed ? 'all' : this.availability.have
+  }
+
+  get allowedFast(): readonly PieceIndex[] {
+    return this.hints.allowedFast
+  }
+
+  get suggested(): readonly PieceIndex[] {
+    return this.hints.suggested
   }
 
   get desiredQueueSize(): number {
@@ -341,7 +320,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   hasPiece(piece: PieceIndex): boolean {
-    return this.haveAll || (piece < this.have.size() && this.have.getBit(piece))
+    return this.availability.hasPiece(piece)
   }
 
   // ---- life ------------------------------------------------------------------------------------
@@ -357,7 +336,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
     }
-    this.#writeHandshake()
+    this.handshake.write()
   }
 
   linkClosed(error: ErrorCode, operation: Operation): void {
@@ -396,7 +375,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#dropGauges()
     this.link.close()
     this.download.close()
-    this.upload.clear()
+    this.uploads.queue.clear()
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
@@ -429,271 +408,45 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   onInfoHash(reserved: Uint8Array, infoHash: Uint8Array): void {
-    const features = readFeatures(reserved)
-    this.supportsExtended = features.extended
-    this.supportsFast = features.fast
-    if (this.host === null) {
-      const hash = new Sha1Hash(infoHash)
-      const found = this.session.attach(this, hash)
-      if (this.disconnecting) return
-      if ('message' in found) {
-        const severity = found.is(LibtorrentErrors.invalidInfoHash) ? Severity.failure : Severity.peerError
-        this.disconnect(found, Operation.bittorrent, severity)
-        return
-      }
-      this.host = found
-      this.#infoHashUsed = hash
-      this.protocolV2 = found.infoHash.hasV2() && found.infoHash.get(ProtocolVersion.V2).equals(hash)
-      found.alert(this, { kind: 'connect', outgoing: false })
-      if (this.disconnecting) return
-      this.#writeHandshake()
-      this.#joinAvailability()
-    } else {
-      const ours = this.host.infoHash
-      if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) this.protocolV2 = true
-      else if (!bytesEqual(infoHash, this.#infoHashUsed.view())) {
-        this.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
-        return
-      }
-    }
-    if (this.entry !== null) this.entry.protocolV2 = this.protocolV2
-    this.link.decoder.setFastSupported(this.supportsFast)
-    if (this.host.geometry !== null) this.link.decoder.setNumPieces(this.host.geometry.numPieces)
+    this.handshake.onInfoHash(reserved, infoHash)
   }
 
   onPeerId(peerId: Uint8Array): void {
-    const host = this.host
-    if (host === null || this.disconnecting) return
-    this.pid = new Sha1Hash(peerId)
-    const refusal = host.peerIdentified(this)
-    if (this.disconnecting) return
-    if (refusal !== null) {
-      this.disconnect(refusal, Operation.bittorrent)
-      return
-    }
-    this.#handshakeDone = true
-    if (this.supportsExtended) this.#writeExtendedHandshake()
-    if (host.ready) {
-      this.writeBitfield()
-      if (host.numHave > 0) host.maybeUnchoke(this)
-    }
-    host.peerReady(this)
-  }
-
-  #writeHandshake(): void {
-    if (this.#sentHandshake || this.host === null) return
-    this.#sentHandshake = true
-    const features = { extended: true, fast: true, dht: false, v2Upgrade: false }
-    this.link.writeHandshake(features, this.#infoHashUsed.view(), this.ourPeerId.view())
-  }
-
-  #writeExtendedHandshake(): void {
-    const host = this.host!
-    const { settings, counters } = this.session
-    const port = this.outgoing ? this.session.listenPort(this.link.stream.local[0]) : 0
-    encodeExtendedHandshake(this.link.out(), {
-      ids: { upload_only: ExtensionId.upload_only, lt_donthave: ExtensionId.lt_donthave },
-      yourIp: this.endpoint[0],
-      requestQueue: settings.maxAllowedInRequestQueue,
-      completeAgo: host.completeAgo(),
-      uploadOnly: host.geometry !== null && host.uploadOnly && !host.superSeeding,
-      ...(port === 0 ? {} : { listenPort: port }),
-      ...(settings.anonymousMode ? {} : { client: settings.handshakeClientVersion || settings.userAgent }),
-    })
-    counters.inc(C.SES_NUM_OUTGOING_EXT_HANDSHAKE)
-  }
-
-  /** What we have, in the shortest form; nothing before files are checked. */
-  writeBitfield(): void {
-    const host = this.host!
-    if (this.#sentBitfield || !this.#handshakeDone) return
-    this.#sentBitfield = true
-    const { counters } = this.session
-    const out = this.link.out()
-    if (host.superSeeding) {
-      if (this.supportsFast) M.encodeHaveNone(out)
-      for (let i = 0; i < 2; i++) this.showPiece(NO_PIECE, host.pieceToSuperSeed(this))
-    } else if (this.supportsFast && host.isSeed) {
-      M.encodeHaveAll(out)
-      counters.inc(C.SES_NUM_OUTGOING_HAVE_ALL)
-    } else if (host.numHave === 0) {
-      if (!this.supportsFast) return
-      M.encodeHaveNone(out)
-      counters.inc(C.SES_NUM_OUTGOING_HAVE_NONE)
-    } else {
-      M.encodeBitfield(out, host.haveBits().data())
-      counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
-    }
-    this.#sendAllowedFast()
+    this.handshake.onPeerId(peerId)
   }
 
   /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
   hostReady(): void {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
-    this.#joinAvailability()
-    if (this.disconnecting || !this.#handshakeDone) return
-    this.writeBitfield()
+    this.availability.join()
+    if (this.disconnecting || !this.handshake.done) return
+    this.announcements.writeBitfield()
     this.updateInterest()
   }
 
   /** The torrent is not ready any more (recheck): what the peer has stays known, its availability is not counted. */
   hostNotReady(): void {
-    this.counted = false
-    this.#sentBitfield = false
-  }
-
-  #joinAvailability(): void {
-    const host = this.host!
-    if (this.counted || !host.ready) return
-    const pieces = host.geometry!.numPieces
-    if (this.haveAll) {
-      this.have.resize(pieces, true)
-      this.numHave = pieces
-    } else {
-      const beyond = this.have.size() > pieces
-      this.have.resize(pieces)
-      if (beyond) this.numHave = this.have.count()
-    }
-    this.counted = true
-    if (this.isSeed) {
-      host.peerBecameSeed(this, true)
-      host.peerHasAll(this)
-    } else if (this.numHave > 0) host.peerHasBits(this, this.have)
-    this.updateInterest()
+    this.availability.leave()
+    this.announcements.reset()
   }
 
   // ---- what the peer has -----------------------------------------------------------------------
 
   onHave(piece: number): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE)
-    this.#assumeHaveNone()
-    if (this.disconnecting) return
-    const geometry = host.geometry
-    if (geometry === null || !this.counted) {
-      if (geometry === null ? piece > this.session.settings.maxPieceCount : piece >= geometry.numPieces) {
-        if (geometry !== null) this.#invalidHave()
-        return
-      }
-      if (piece >= this.have.size()) this.have.resize(geometry?.numPieces ?? piece + 1)
-      if (!this.have.getBit(piece)) {
-        this.have.setBit(piece)
-        this.numHave++
-      }
-      return
-    }
-    if (piece >= geometry.numPieces) {
-      this.#invalidHave()
-      return
-    }
-    if (host.superSeeding && this.superSeed.shows(piece)) this.showPiece(piece, host.pieceToSuperSeed(this))
-    if (this.have.getBit(piece)) return
-    this.have.setBit(piece)
-    this.numHave++
-    host.peerHas(this, piece)
-    if (this.isSeed) {
-      if (this.stats.totalPayloadDownload() > 0) host.seenComplete(0)
-      host.peerBecameSeed(this, true)
-    }
-    // interest first: a peer that has just become a seed may have become the one we need
-    if (!this.amInterested && !host.uploadOnly && host.wantsPiece(piece)) this.becomeInterested()
-    this.disconnectIfRedundant()
-  }
-
-  #invalidHave(): void {
-    this.disconnect(libtorrentError(LibtorrentErrors.invalidHave), Operation.bittorrent, Severity.peerError)
+    this.availability.onHave(piece)
   }
 
   onBitfield(bits: Uint8Array): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_BITFIELD)
-    const geometry = host.geometry
-    const size = geometry?.numPieces ?? bits.length * 8
-    if (geometry === null && size > this.session.settings.maxPieceCount) {
-      this.disconnect(libtorrentError(LibtorrentErrors.invalidBitfieldSize), Operation.bittorrent, Severity.peerError)
-      return
-    }
-    this.#forgetHave()
-    this.bitfieldReceived = true
-    this.have = new Bitfield(bits, size)
-    this.numHave = this.have.count()
-    host.peerBecameSeed(this, geometry !== null && this.isSeed)
-    if (!host.ready) return
-    this.counted = true
-    if (this.isSeed) {
-      host.peerHasAll(this)
-      if (!host.uploadOnly) this.becomeInterested()
-      this.disconnectIfRedundant()
-    } else {
-      host.peerHasBits(this, this.have)
-      this.updateInterest()
-    }
+    this.availability.onBitfield(bits)
   }
 
   onHaveAll(): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_ALL)
-    this.#forgetHave()
-    this.bitfieldReceived = true
-    this.haveAll = true
-    host.peerBecameSeed(this, true)
-    if (!host.ready) {
-      this.disconnectIfRedundant()
-      return
-    }
-    this.#joinAvailability()
-    this.disconnectIfRedundant()
+    this.availability.onHaveAll()
   }
 
   onHaveNone(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_HAVE_NONE)
-    this.#forgetHave()
-    this.#haveNone()
-  }
-
-  #haveNone(): void {
-    const host = this.host!
-    this.bitfieldReceived = true
-    host.peerBecameSeed(this, false)
-    if (host.ready) {
-      this.have = new Bitfield(host.geometry!.numPieces)
-      this.counted = true
-    }
-    this.becomeUninterested()
-    this.disconnectIfRedundant()
-  }
-
-  /** A peer with nothing may send no bitfield at all. */
-  #assumeHaveNone(): void {
-    if (!this.bitfieldReceived) this.#haveNone()
-  }
-
-  #forgetHave(): void {
-    if (this.counted) {
-      if (this.isSeed) this.host!.peerLostAll(this)
-      else this.host!.peerLostBits(this, this.have)
-      this.counted = false
-    }
-    this.haveAll = false
-    this.numHave = 0
-    this.have = new Bitfield()
-  }
-
-  #onDontHave(piece: number): void {
-    const host = this.host!
-    const geometry = host.geometry
-    if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) return
-    const wasSeed = this.isSeed
-    if (this.have.size() === 0) {
-      this.have.resize(geometry.numPieces, true)
-      this.numHave = geometry.numPieces
-    }
-    this.have.clearBit(piece)
-    this.numHave--
-    this.haveAll = false
-    if (this.counted) host.peerLost(this, piece)
-    if (wasSeed) host.peerBecameSeed(this, false)
+    this.availability.onHaveNone()
   }
 
   // ---- interest and choking ----------------------------------------------------------------------
@@ -749,15 +502,13 @@ export class PeerConnection implements BtLinkOwner {
       this.entry.optimisticallyUnchoked = false
       counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
     }
-    this.#suggestedByUs.length = 0
     M.encodeChoke(this.link.out())
     counters.inc(C.SES_NUM_OUTGOING_CHOKE)
     counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
     if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
     this.amChoking = true
     this.lastChoke = this.session.turn.now
-    this.#invalidRequests = 0
-    this.upload.choke(piece => this.#acceptFast.has(piece))
+    this.uploads.choked()
     return true
   }
 
@@ -765,7 +516,7 @@ export class PeerConnection implements BtLinkOwner {
   unchoke(): boolean {
     if (!this.amChoking || this.disconnecting || this.inHandshake || !this.host!.ready) return false
     const { counters, turn } = this.session
-    this.#sendSuggestions(2)
+    this.uploads.sendSuggestions(2)
     this.lastUnchoke = turn.now
     M.encodeUnchoke(this.link.out())
     counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
@@ -786,7 +537,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#interestQueued = true
     this.session.turn.later(() => {
       this.#interestQueued = false
-      if (this.disconnecting || !this.host!.ready || !this.counted) return
+      if (this.disconnecting || !this.host!.ready || !this.availability.counted) return
       if (this.host!.isInteresting(this)) this.becomeInterested(counter)
       else this.becomeUninterested()
       this.disconnectIfRedundant()
@@ -803,7 +554,7 @@ export class PeerConnection implements BtLinkOwner {
       M.encodeInterested(this.link.out())
       this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
     }
-    if (this.peerChoking && this.allowedFast.length === 0) return
+    if (this.peerChoking && this.hints.allowedFast.length === 0) return
     this.download.refill(counter)
   }
 
@@ -834,7 +585,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
       return true
     }
-    if (!this.amInterested && this.bitfieldReceived && host.ready) {
+    if (!this.amInterested && this.availability.bitfieldReceived && host.ready) {
       this.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
       return true
     }
@@ -846,7 +597,7 @@ export class PeerConnection implements BtLinkOwner {
   onPieces(piece: number, begin: number, length: number, count: number, chunk: Uint8Array, at: number): number {
     const { geometry, ready } = this.host!
     // what is not as it should be is looked at block by block
-    if (length !== BLOCK_SIZE || geometry === null || !ready || !this.bitfieldReceived) return 0
+    if (length !== BLOCK_SIZE || geometry === null || !ready || !this.availability.bitfieldReceived) return 0
     if (!geometry.isBlock(piece, begin, length)) return 0
     if (!geometry.isBlock(piece, begin + (count - 1) * length, length)) return 0
     const taken = this.download.takeRun(piece, begin / BLOCK_SIZE, count, chunk, at)
@@ -862,7 +613,7 @@ export class PeerConnection implements BtLinkOwner {
       this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
       return false
     }
-    this.#assumeHaveNone()
+    this.availability.assumeHaveNone()
     if (this.disconnecting) return false
     return this.download.begin(piece, begin / BLOCK_SIZE, length)
   }
@@ -893,29 +644,16 @@ export class PeerConnection implements BtLinkOwner {
     this.session.counters.inc(C.SES_NUM_INCOMING_REJECT)
     if (!host.geometry?.isBlock(piece, begin, length)) return
     this.download.rejected(piece, begin / BLOCK_SIZE)
-    const list = this.peerChoking ? this.allowedFast : this.suggested
-    const at = list.indexOf(piece)
-    if (at >= 0) list.splice(at, 1)
+    this.hints.rejected(piece)
     if (host.gracefulPause) this.checkGracefulPause()
   }
 
   onSuggest(piece: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_SUGGEST)
-    const { geometry } = this.host!
-    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
-    const limit = this.session.settings.maxSuggestPieces
-    if (limit <= 0) return
-    if (this.suggested.length >= limit) this.suggested.length = limit - 1
-    this.suggested.unshift(piece)
+    this.hints.onSuggest(piece)
   }
 
   onAllowedFast(piece: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_ALLOWED_FAST)
-    const { geometry } = this.host!
-    if (geometry === null || piece >= geometry.numPieces || this.host!.havePiece(piece)) return
-    if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
-    this.allowedFast.push(piece)
-    if (this.counted && this.hasPiece(piece) && this.host!.wantsPiece(piece)) this.becomeInterested()
+    this.hints.onAllowedFast(piece)
   }
 
   /** A graceful pause ends the connection once nothing is outstanding. */
@@ -925,288 +663,28 @@ export class PeerConnection implements BtLinkOwner {
     }
   }
 
-  /** Slots are free again, or the quota allows more. */
-  resumeReceiving(): void {
-    if (this.#pausedForMemory && this.session.slots.underPressure && !this.#roomAgain()) return
-    this.#pausedForMemory = false
-    if (!this.#receivingPaused || this.#pausedForSending || !this.quota.mayReceive) return
-    this.#receivingPaused = false
-    this.link.stream.resume()
-  }
-
-  /** Not much room, but enough to go on with: what holds the rest are blocks that others are receiving. */
-  #roomAgain(): boolean {
-    const { slots } = this.session
-    return slots.budget - slots.inUse > ROOM_TO_GO_ON
-  }
-
-  /** No slot for a block: reads nothing more until there are some. */
-  pauseForMemory(): void {
-    this.#pausedForMemory = true
-    this.pauseReceiving()
-  }
-
-  get pausedForMemory(): boolean {
-    return this.#pausedForMemory
-  }
-
-  /** The peer does not take what it is sent: what it says is not read either, since answers would pile up. */
-  get pausedForSending(): boolean {
-    return this.#pausedForSending
-  }
-
-  pauseReceiving(): void {
-    if (this.#receivingPaused || this.disconnecting) return
-    this.#receivingPaused = true
-    this.link.stream.pause()
-  }
-
-  get receivingPaused(): boolean {
-    return this.#receivingPaused
-  }
-
   // ---- uploading -----------------------------------------------------------------------------------
 
   onRequest(piece: number, begin: number, length: number, count: number): void {
-    // most of what is looked at is the same for requests that come in a row from a peer that is unchoked
-    const alike = !this.amChoking && this.peerInterested && !this.host!.superSeeding && !this.#acceptFast.has(piece)
-    if (count === 1 || alike) {
-      this.#onRequests({ piece, begin, length, count })
-      return
-    }
-    for (let i = 0; i < count && !this.disconnecting; i++) {
-      this.#onRequests({ piece, begin: begin + i * length, length, count: 1 })
-    }
-  }
-
-  #onRequests(run: RequestRun): void {
-    const host = this.host!
-    const { counters, turn } = this.session
-    const { piece } = run
-    counters.inc(C.SES_NUM_INCOMING_REQUEST, run.count)
-    if (host.superSeeding && !this.superSeed.shows(piece)) {
-      counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
-      this.#invalidRequests++
-      this.#sendReject(run)
-      host.alert(this, { kind: 'invalidRequest', request: run, withheld: true })
-      return
-    }
-    this.#assumeHaveNone()
-    if (this.disconnecting) return
-    if (host.geometry === null) {
-      counters.inc(C.PEER_INVALID_PIECE_REQUESTS, run.count)
-      for (let i = 0; i < run.count; i++) this.#sendReject(requestOf(run, i))
-      return
-    }
-    if (!this.peerInterested) {
-      host.alert(this, { kind: 'invalidRequest', request: run, withheld: false })
-      this.onInterested()
-      if (this.disconnecting) return
-    }
-    const fastCount = this.#acceptFast.get(piece)
-    if (this.amChoking && fastCount !== undefined && host.judgeRequest(this, run) !== RequestVerdict.invalid) {
-      if (fastCount >= 3 * host.geometry.blocksPerPiece) {
-        this.#tooManyRequests()
-        return
-      }
-    }
-    const admitted = !this.amChoking || fastCount !== undefined
-    if (fastCount !== undefined) this.#acceptFast.set(piece, fastCount + 1)
-    if (admitted) this.lastIncomingRequest = turn.now
-    this.upload.request(run, admitted)
-    if (this.disconnecting) return
-    if (admitted) host.alert(this, { kind: 'incomingRequests', run })
-    else if (turn.now - 2000 > this.lastChoke) this.#tooManyRequests()
-  }
-
-  #tooManyRequests(): void {
-    this.disconnect(
-      libtorrentError(LibtorrentErrors.tooManyRequestsWhenChoked),
-      Operation.bittorrent,
-      Severity.peerError,
-    )
+    this.uploads.onRequest(piece, begin, length, count)
   }
 
   onCancel(piece: number, begin: number, length: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_CANCEL)
-    this.upload.cancel({ piece, begin, length })
-  }
-
-  #uploadPort() {
-    const peer = this
-    return {
-      judge: (request: BlockRequest) => peer.host!.judgeRequest(peer, request),
-      requestRejected: (request: BlockRequest) => peer.#requestRejected(request),
-      sendReject: (request: BlockRequest) => peer.#sendReject(request),
-      readCached: (run: RequestRun) => peer.host!.readCached(run),
-      readAhead: (request: BlockRequest) => peer.host!.readAhead(request),
-      read: (run: RequestRun, done: (result: ReadResult) => void) => peer.host!.readBlocks(run, done),
-      sendBlocks: (run: RequestRun, result: ReadResult) => peer.#sendBlocks(run, result),
-      readFailed: (error: DiskError) => peer.host!.readFailed(error),
-      unsentBytes: () => peer.link.unsentBytes,
-      uploadedLastSecond: () => peer.uploadedLastSecond,
-      get closed() {
-        return peer.disconnecting
-      },
-    }
-  }
-
-  #sendBlocks(run: RequestRun, result: ReadResult): void {
-    const { piece, length, count } = run
-    this.session.counters.inc(C.SES_NUM_OUTGOING_PIECE, count)
-    this.host!.alert(this, { kind: 'blocksUploaded', run })
-    if (result.framed === true) {
-      this.link.writeBlock(result.views, () => result.release(), true)
-      return
-    }
-    const views = new ViewReader(result.views)
-    for (let i = 0; i < count; i++) {
-      M.encodePieceHeader(this.link.out(), piece, run.begin + i * length, length)
-      this.link.writeBlock(views.take(length), i === count - 1 ? () => result.release() : noRelease)
-    }
-  }
-
-  #requestRejected(request: BlockRequest): void {
-    this.#invalidRequests++
-    this.host!.alert(this, { kind: 'invalidRequest', request, withheld: false })
-    if (this.peerInterested || this.#invalidRequests % 10 !== 0 || !this.amChoking) return
-    if (this.#invalidRequests > 300 && !this.peerChoking) {
-      this.#tooManyRequests()
-      return
-    }
-    M.encodeChoke(this.link.out())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_CHOKE)
-  }
-
-  #sendReject(request: BlockRequest): void {
-    this.session.counters.inc(C.PEER_PIECE_REJECTS)
-    if (!this.supportsFast || this.disconnecting) return
-    M.encodeReject(this.link.out(), request.piece, request.begin, request.length)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_REJECT)
-  }
-
-  /** We have a new piece. */
-  announcePiece(piece: PieceIndex): void {
-    if (this.inHandshake || this.disconnecting || !this.#sentBitfield) return
-    this.#pieceIsHere(piece)
-    const redundant = this.hasPiece(piece)
-    if (redundant && !this.session.settings.sendRedundantHave) return
-    if (this.disconnectIfRedundant()) return
-    // a seed has no use for it: not worth a packet of its own
-    M.encodeHave(redundant ? this.link.outWithNext() : this.link.out(), piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
-  }
-
-  #pieceIsHere(piece: PieceIndex): void {
-    for (const list of [this.suggested, this.allowedFast]) {
-      const at = list.indexOf(piece)
-      if (at >= 0) list.splice(at, 1)
-    }
-    if (this.amInterested && this.hasPiece(piece)) this.updateInterest()
-  }
-
-  sendUploadOnly(on: boolean): void {
-    if (this.inHandshake || this.disconnecting || this.#peerUploadOnlyId === 0) return
-    encodeUploadOnly(this.link.out(), this.#peerUploadOnlyId, on)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
+    this.uploads.onCancel(piece, begin, length)
   }
 
   keepAlive(): void {
     M.encodeKeepAlive(this.link.out())
   }
 
-  /** Shows the peer one more piece in super seeding. */
-  showPiece(replaced: PieceIndex, piece: PieceIndex): void {
-    if (this.inHandshake || this.disconnecting || piece === NO_PIECE) return
-    M.encodeHave(this.link.out(), piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
-    this.superSeed.show(piece, replaced)
-  }
-
-  /** The torrent seeds as usual from now on: shows the peer all there is. */
-  endSuperSeeding(): void {
-    if (!this.superSeed.end() || this.inHandshake || this.disconnecting) return
-    M.encodeBitfield(this.link.out(), this.host!.haveBits().data())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
-  }
-
-  /** Drops the requests for a piece that is not to be sent any more, and tells the peer if it can be told. */
-  withdrawPiece(piece: PieceIndex): void {
-    this.upload.rejectPiece(piece)
-    if (this.#peerDontHaveId === 0 || this.inHandshake || this.disconnecting) return
-    encodeDontHave(this.link.out(), this.#peerDontHaveId, piece)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_EXTENDED)
-  }
-
-  #sendSuggestions(count: number): void {
-    if (!this.supportsFast || this.session.settings.suggestMode === 0) return
-    for (const piece of this.host!.suggestPieces(this, this.#suggestedByUs, count)) {
-      M.encodeSuggest(this.link.out(), piece)
-      this.session.counters.inc(C.SES_NUM_OUTGOING_SUGGEST)
-      this.#suggestedByUs.push(piece)
-    }
-    const surplus = this.#suggestedByUs.length - this.session.settings.maxSuggestPieces
-    if (surplus > 0) this.#suggestedByUs.splice(0, surplus)
-  }
-
-  #sendAllowedFast(): void {
-    const host = this.host!
-    const count = this.session.settings.allowedFastSetSize
-    if (!this.supportsFast || host.superSeeding || this.uploadOnly || count <= 0) return
-    const { geometry } = host
-    if (geometry === null) return
-    for (const piece of allowedFastSet(this.endpoint[0], this.#infoHashUsed.view(), geometry.numPieces, count)) {
-      if (this.hasPiece(piece)) continue
-      M.encodeAllowedFast(this.link.out(), piece)
-      this.session.counters.inc(C.SES_NUM_OUTGOING_ALLOWED_FAST)
-      this.#acceptFast.set(piece, 0)
-    }
-  }
-
   // ---- extension protocol ------------------------------------------------------------------------------
 
   onExtendedHeader(id: number, length: number): boolean {
-    if (!KNOWN_EXTENDED.has(id)) {
-      this.disconnect(libtorrentError(LibtorrentErrors.invalidMessage), Operation.bittorrent, Severity.peerError)
-      return false
-    }
-    return length <= MAX_EXTENDED_LENGTH
+    return this.extensions.onHeader(id, length)
   }
 
   onExtended(id: number, payload: Uint8Array): void {
-    if (id === EXTENDED_HANDSHAKE_ID) this.#onExtendedHandshake(payload)
-    else if (id === ExtensionId.upload_only) {
-      const on = decodeUploadOnly(payload)
-      if (on !== null) this.#setPeerUploadOnly(on)
-    } else {
-      const piece = decodeDontHave(payload)
-      if (piece !== null) this.#onDontHave(piece)
-    }
-    this.session.counters.inc(C.SES_NUM_INCOMING_EXTENDED)
-    this.disconnectIfRedundant()
-  }
-
-  #onExtendedHandshake(payload: Uint8Array): void {
-    const handshake = decodeExtendedHandshake(payload)
-    if (handshake === null) return
-    this.session.counters.inc(C.SES_NUM_INCOMING_EXT_HANDSHAKE)
-    this.#peerUploadOnlyId = handshake.ids.get('upload_only') ?? 0
-    this.#peerDontHaveId = handshake.ids.get('lt_donthave') ?? 0
-    if (handshake.listenPort > 0) this.host!.peerListenPort(this, handshake.listenPort)
-    if (this.disconnecting) return
-    if (handshake.completeAgo >= 0) this.host!.seenComplete(handshake.completeAgo)
-    if (handshake.client !== '') this.clientVersion = textToBytes(handshake.client)
-    if (handshake.requestQueue > 0) this.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
-    if (handshake.yourIp !== null) {
-      this.session.voteExternalAddress(this.link.stream.local, handshake.yourIp, this.endpoint[0])
-    }
-    if (handshake.uploadOnly) this.#setPeerUploadOnly(true)
-  }
-
-  #setPeerUploadOnly(on: boolean): void {
-    this.peerUploadOnly = on
-    this.host!.peerUploadOnly(this, on)
-    this.disconnectIfRedundant()
+    this.extensions.onMessage(id, payload)
   }
 
   // ---- the rest of the wire ------------------------------------------------------------------------------
@@ -1244,9 +722,7 @@ export class PeerConnection implements BtLinkOwner {
     this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
     this.host?.receivedBytes(payload, protocol)
     this.quota.received(this, payload + protocol)
-    if (this.disconnecting || this.link.unsentBytes <= this.#sendLimit) return
-    this.#pausedForSending = true
-    this.pauseReceiving()
+    this.receiving.received()
   }
 
   linkSent(payload: number, protocol: number): void {
@@ -1268,26 +744,14 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   linkDrained(): void {
-    this.upload.fill()
-    if (!this.#pausedForSending) return
-    // that bytes get through is a sign of life of a peer that is not listened to
-    this.lastReceive = this.session.turn.now
-    if (this.link.unsentBytes > this.#sendLimit >> 1) return
-    this.#pausedForSending = false
-    this.resumeReceiving()
-  }
-
-  /** Unsent bytes beyond which a peer is not read from: what blocks may fill, and room for short answers. */
-  get #sendLimit(): number {
-    return this.session.settings.sendBufferWatermark + SHORT_ANSWERS_BYTES
+    this.uploads.queue.fill()
+    this.receiving.drained()
   }
 
   sendQuota(): number {
     return this.quota.sendQuota(this, this.link.unsentBytes)
   }
 }
-
-function noRelease(): void {}
 
 /** Which of the `sock_bufs` metrics a read or write of so many bytes is counted in: powers of two, 8 to 2^20. */
 function sizeClass(bytes: number): number {

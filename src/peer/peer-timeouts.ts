@@ -23,7 +23,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
     !peer.inHandshake &&
     peer.becameUninterested + SUPER_SEED_PATIENCE_MS < now
   ) {
-    peer.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
+    peer.announcements.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
   }
   if (!peer.connecting && !peer.inHandshake && now - peer.lastSent >= (settings.peerTimeout * 1000) / 2)
     peer.keepAlive()
@@ -36,7 +36,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
   stats.secondTick(elapsedMs)
   peer.uploadRatePeak = Math.max(peer.uploadRatePeak, stats.uploadPayloadRate())
   peer.downloadRatePeak = Math.max(peer.downloadRatePeak, stats.downloadPayloadRate())
-  peer.upload.fill()
+  peer.uploads.queue.fill()
   if (peer.link.holdsBytes) peer.link.resumeSending()
 }
 
@@ -57,7 +57,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     peer.connectFailed(libtorrentError(LibtorrentErrors.timedOut))
     return true
   }
-  if (peer.receivingPaused && !peer.pausedForSending) return false
+  if (peer.receiving.paused && !peer.receiving.pausedForSending) return false
   if (peer.inHandshake) {
     // from the beginning: a peer that sends a byte now and then is not to hold a place for ever
     if (now - peer.createdAt <= (settings.handshakeTimeout + settings.peerConnectTimeout) * 1000) {
@@ -65,15 +65,15 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     }
     return end(peer, LibtorrentErrors.timedOutNoHandshake)
   }
-  if (silence > settings.peerTimeout * 1000 && peer.upload.readingBytes === 0) {
+  if (silence > settings.peerTimeout * 1000 && peer.uploads.queue.readingBytes === 0) {
     return end(peer, LibtorrentErrors.timedOutInactivity)
   }
   const idle = now - Math.max(peer.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)
   if (
     !peer.amChoking &&
     peer.peerInterested &&
-    peer.upload.length === 0 &&
-    peer.upload.readingBytes === 0 &&
+    peer.uploads.queue.length === 0 &&
+    peer.uploads.queue.readingBytes === 0 &&
     host.uploadOnly &&
     idle > NO_REQUEST_MS
   ) {

@@ -406,10 +406,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
   #resumeStarved(): void {
     let starved = false
     for (const peer of this.connections) {
-      if (!peer.pausedForMemory) continue
+      if (!peer.receiving.pausedForMemory) continue
       if (!starved) this.registry.memoryShort()
       starved = true
-      peer.resumeReceiving()
+      peer.receiving.resume()
     }
     // Nobody asks for more while memory is short: what is not written or given up now would stay for good.
     if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
@@ -436,7 +436,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
   #memoryFree(): void {
     for (const peer of this.connections) {
-      if (peer.pausedForMemory) peer.resumeReceiving()
+      if (peer.receiving.pausedForMemory) peer.receiving.resume()
       if (peer.disconnecting || peer.peerChoking || !peer.amInterested) continue
       peer.download.refill(C.PICKER_INCOMING_PIECE_PICKS)
     }

@@ -181,7 +181,7 @@ class ChokeFace implements UnchokePeer {
     return this.peer.stats.totalPayloadUpload()
   }
   get numHavePieces(): number {
-    return this.peer.numHave
+    return this.peer.availability.numHave
   }
   get pieceLength(): number {
     return this.torrent.content?.geometry.pieceLength ?? 0

@@ -211,7 +211,7 @@ export class PeerQuota implements RateQuota, BandwidthSocket {
       this.#left[DOWNLOAD_CHANNEL] = 0
     }
     if (this.#left[DOWNLOAD_CHANNEL] > 0 || this.#waiting[DOWNLOAD_CHANNEL]) return
-    if (!this.#ask(DOWNLOAD_CHANNEL, MIN_REQUEST, channels)) peer.pauseReceiving()
+    if (!this.#ask(DOWNLOAD_CHANNEL, MIN_REQUEST, channels)) peer.receiving.pause()
   }
 
   sent(_peer: PeerConnection, bytes: number): void {
@@ -232,7 +232,7 @@ export class PeerQuota implements RateQuota, BandwidthSocket {
     this.#left[c] += amount
     const peer = this.#peer
     if (peer === null) return
-    if (c === DOWNLOAD_CHANNEL) peer.resumeReceiving()
+    if (c === DOWNLOAD_CHANNEL) peer.receiving.resume()
     else peer.link.resumeSending()
   }
 

@@ -144,7 +144,7 @@ export class PeerGate implements PeerHost {
   peerClosed(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void {
     const torrent = this.#torrent
     const { alerts } = torrent.env
-    if (peer.counted) this.peerLostAll(peer)
+    if (peer.availability.counted) this.peerLostAll(peer)
     torrent.swarm.remove(peer)
     if (error.failed()) {
       if (severity === Severity.peerError && alerts.wants(PeerErrorAlert)) {
@@ -184,15 +184,13 @@ export class PeerGate implements PeerHost {
     this.#torrent.content?.picker?.removePeerPieces(bits)
   }
   peerLostAll(peer: PeerConnection): void {
-    const picker = this.#torrent.content?.picker
-    if (peer.isSeed) picker?.removePeerPieces('all')
-    else picker?.removePeerPieces(peer.have)
+    this.#torrent.content?.picker?.removePeerPieces(peer.pieces)
   }
 
   isInteresting(peer: PeerConnection): boolean {
     const { content } = this.#torrent
     if (this.uploadOnly || content === null) return false
-    return content.picker?.isInteresting(peer.isSeed ? 'all' : peer.have) ?? false
+    return content.picker?.isInteresting(peer.pieces) ?? false
   }
 
   wantsPiece(piece: PieceIndex): boolean {
@@ -249,7 +247,7 @@ export class PeerGate implements PeerHost {
     const slot = content!.leaseSlot(piece, block)
     if (slot < 0) {
       // The peer is read no further until a commit or a spill has freed memory; make sure that one is under way.
-      peer.pauseForMemory()
+      peer.receiving.pauseForMemory()
       env.registry.memoryShort()
     } else this.#spillUnderPressure()
     return slot

@@ -53,7 +53,7 @@ export class SeedMode {
         this.verified.setBit(piece)
         torrent.needSave.progress()
         if (++this.#numVerified === this.verified.size()) torrent.leaveSeedMode(false)
-        for (const peer of torrent.swarm.connections) peer.upload.fill()
+        for (const peer of torrent.swarm.connections) peer.uploads.queue.fill()
       }),
     )
     torrent.env.disk.submit()

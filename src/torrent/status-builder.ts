@@ -130,8 +130,8 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
     if (pending.timedOut) p.timedOutRequests++
     if (pending.busy) p.busyRequests++
   }
-  p.uploadQueueLength = peer.upload.length
-  p.pendingDiskReadBytes = peer.upload.readingBytes
+  p.uploadQueueLength = peer.uploads.queue.length
+  p.pendingDiskReadBytes = peer.uploads.queue.readingBytes
   p.usedSendBuffer = link.unsentBytes
   p.sendBufferSize = link.unsentBytes
   p.receiveBufferSize = link.decoder.bufferedCapacity
@@ -145,13 +145,18 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   }
   p.lastRequest = secondsSince(download.lastRequest, now)
   p.lastActive = secondsSince(Math.max(peer.lastSent, peer.lastReceive), now)
-  p.numPieces = peer.haveAll && peer.have.size() === 0 ? 0 : peer.numHave
-  p.pieces = peer.have.toArray()
-  const size = peer.have.size()
-  p.progress = size === 0 ? 0 : peer.numHave / size
+  const { have, haveAll, numHave } = peer.availability
+  const size = have.size()
+  p.numPieces = haveAll && size === 0 ? 0 : numHave
+  p.pieces = have.toArray()
+  p.progress = size === 0 ? 0 : numHave / size
   p.progressPpm = Math.floor(p.progress * 1_000_000)
   p.flags = flagsOf(peer)
-  p.readState = peer.receivingPaused ? (peer.pausedForMemory ? PeerInfo.bwDisk : PeerInfo.bwLimit) : PeerInfo.bwNetwork
+  p.readState = peer.receiving.paused
+    ? peer.receiving.pausedForMemory
+      ? PeerInfo.bwDisk
+      : PeerInfo.bwLimit
+    : PeerInfo.bwNetwork
   p.writeState = link.unsentBytes > 0 ? PeerInfo.bwNetwork : PeerInfo.bwIdle
   if (entry !== null) {
     p.source = entry.source

@@ -350,7 +350,7 @@ export class Swarm implements PeerListHost {
 
   /** Tells every peer of a new piece. */
   announcePiece(piece: PieceIndex): void {
-    for (const peer of this.connections.slice()) peer.announcePiece(piece)
+    for (const peer of this.connections.slice()) peer.announcements.announcePiece(piece)
   }
 
   /** @param counter counts the picks that follow */

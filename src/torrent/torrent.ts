@@ -406,7 +406,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (this.superSeeding !== null) return
     for (const peer of this.swarm.connections.slice()) {
       if (this.uploadOnly) peer.becomeUninterested()
-      peer.sendUploadOnly(this.uploadOnly)
+      peer.extensions.sendUploadOnly(this.uploadOnly)
     }
   }
 
@@ -696,7 +696,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.stateUpdated()
     if (on) return
     // whoever was shown single pieces may now see all
-    for (const peer of this.swarm.connections) peer.endSuperSeeding()
+    for (const peer of this.swarm.connections) peer.announcements.endSuperSeeding()
   }
 
   // ---- pieces: ContentHost -----------------------------------------------------------------------
@@ -759,7 +759,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   /** The picker; a new one is told what the connected peers have. */
   needPicker(): PiecePicker {
     return this.content!.needPicker(picker => {
-      for (const peer of this.swarm.connections) if (peer.counted) picker.addPeerPieces(peer.pieces)
+      for (const peer of this.swarm.connections) if (peer.availability.counted) picker.addPeerPieces(peer.pieces)
     })
   }
 
@@ -853,15 +853,15 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {
-    return this.#suggest?.pick(peer.isSeed ? 'all' : peer.have, already, count) ?? []
+    return this.#suggest?.pick(peer.pieces, already, count) ?? []
   }
 
   pieceToSuperSeed(peer: PeerConnection): PieceIndex {
     const views = this.swarm.connections.map(c => ({
-      pieces: c.isSeed ? ('all' as const) : c.have,
+      pieces: c.pieces,
       superSeed: c.superSeed,
     }))
-    return pieceToSuperSeed(this.content!.geometry.numPieces, peer.isSeed ? 'all' : peer.have, views, this.env.rng)
+    return pieceToSuperSeed(this.content!.geometry.numPieces, peer.pieces, views, this.env.rng)
   }
 
   setMaxUploads(limit: number): void {

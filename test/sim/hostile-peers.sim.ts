@@ -103,8 +103,8 @@ describe('floods', () => {
       for (let i = 0; i < 60; i++) {
         arena.sim.run(500)
         most = Math.max(most, end.link.unsentBytes)
-        expect(end.upload.length).toBeLessThanOrEqual(2001)
-        expect(end.upload.readingBytes).toBeLessThan(1_000_000)
+        expect(end.uploads.queue.length).toBeLessThanOrEqual(2001)
+        expect(end.uploads.queue.readingBytes).toBeLessThan(1_000_000)
       }
       expect(most).toBeLessThan(1_500_000)
       expect(leech.isSeeding).toBe(true)
@@ -217,7 +217,7 @@ describe('what a peer says it has', () => {
       const peer = arena.attackAfterHandshake()
       peer.send(M.bitfield, Uint8Array.of(0, 0, 0, 0x03))
       arena.sim.run(500)
-      expect(endOf(arena, peer).numHave).toBe(0)
+      expect(endOf(arena, peer).availability.numHave).toBe(0)
       expect(endOf(arena, peer).isSeed).toBe(false)
       arena.finish()
     })

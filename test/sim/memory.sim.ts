@@ -48,7 +48,7 @@ class Trickler {
 function forwardProgress(arena: Arena): void {
   const { engine } = arena.victim
   let waiting = false
-  for (const peer of engine.connections) if (peer.pausedForMemory) waiting = true
+  for (const peer of engine.connections) if (peer.receiving.pausedForMemory) waiting = true
   if (!waiting) return
   const writing = [...engine.registry.all()].some(torrent => torrent.content?.writing === true)
   expect(writing, `at ${arena.sim.clock.now()} peers wait for memory and nothing is being written`).toBe(true)
@@ -116,7 +116,7 @@ describe('memory for blocks', () => {
       expect(arena.victim.isSeeding).toBe(false)
       const { engine } = arena.victim
       engine.turn.call(() => engine.postSessionStats())
-      const waiting = [...engine.connections].filter(peer => peer.pausedForMemory).length
+      const waiting = [...engine.connections].filter(peer => peer.receiving.pausedForMemory).length
       expect(engine.counters.get(C.PEER_NUM_PEERS_DOWN_DISK)).toBe(waiting)
       expect(waiting).toBe(1)
       expect(engine.counters.get(C.DISK_NUM_UNHASHED)).toBe(slots.inUse)
