@@ -27,22 +27,27 @@ export interface ListenPort {
 }
 
 const EADDRINUSE = 98
+const ANY_V4 = '0.0.0.0'
 
 /** One place to listen: a TCP listener and a UDP socket on the same port. */
 export class ListenSocket implements TrackerSocket {
   local: Endpoint
   readonly ssl: boolean
+  /** Peers come and go through a proxy only: it takes no connections, and reaches all that the proxy can. */
+  readonly proxied: boolean
   open = true
   listenPort = 0
   listener: Listener | null = null
   udp: Datagram | null = null
 
-  constructor(local: Endpoint, ssl: boolean) {
+  constructor(local: Endpoint, ssl: boolean, proxied: boolean) {
     this.local = local
     this.ssl = ssl
+    this.proxied = proxied
   }
 
   canRoute(address: string): boolean {
+    if (this.proxied) return true
     const own = this.local[0]
     if (isV4(own) !== isV4(address)) return false
     if (isUnspecified(own)) return true
@@ -92,6 +97,13 @@ export class ListenSockets {
         SocketType.tcp,
       )
     }
+    if (!acceptsIncoming(settings)) {
+      // one socket, on a port that stays the same from session to session
+      const entry: ListenInterface = { device: ANY_V4, port: interfaces[0]?.port ?? 0, ssl: false, local: false }
+      this.#open(run, entry, [ANY_V4, entry.port], settings.maxRetryPortBind)
+      this.#changed()
+      return
+    }
     const seen = new Set<string>()
     for (const entry of interfaces) {
       for (const address of this.#addressesOf(entry)) {
@@ -136,9 +148,9 @@ export class ListenSockets {
 
   #open(run: number, entry: ListenInterface, at: Endpoint, retries: number): void {
     const { runtime, turn, settings } = this.#port
-    if (!settings.enableIncomingTcp || !acceptsIncoming(settings)) {
-      const socket = new ListenSocket(at, entry.ssl)
-      this.#openUdp(run, entry, socket, at)
+    const proxied = !acceptsIncoming(settings)
+    if (!settings.enableIncomingTcp || proxied) {
+      this.#openUdp(run, entry, new ListenSocket(at, entry.ssl, proxied), at, retries)
       return
     }
     this.#opening++
@@ -166,28 +178,28 @@ export class ListenSockets {
             return
           }
           if (error !== null || listener === null) {
-            this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'))
+            this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'), SocketType.tcp)
             return
           }
-          socket = new ListenSocket(listener.local, entry.ssl)
+          socket = new ListenSocket(listener.local, entry.ssl, false)
           socket.listener = listener
           socket.listenPort = listener.local[1]
           this.#succeeded(listener.local, SocketType.tcp)
-          this.#openUdp(run, entry, socket, listener.local)
+          this.#openUdp(run, entry, socket, listener.local, 0)
         }),
     )
   }
 
-  #retry(run: number, entry: ListenInterface, at: Endpoint, retries: number, error: ErrorCode): void {
+  #retry(run: number, entry: ListenInterface, at: Endpoint, retries: number, error: ErrorCode, type: SocketType): void {
     const { settings } = this.#port
     const [address, port] = at
     const inUse = error.value() === EADDRINUSE
     if (inUse && retries > 0 && port !== 0) this.#open(run, entry, [address, port + 1], retries - 1)
     else if (inUse && settings.listenSystemPortFallback && port !== 0) this.#open(run, entry, [address, 0], 0)
-    else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, SocketType.tcp)
+    else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, type)
   }
 
-  #openUdp(run: number, entry: ListenInterface, socket: ListenSocket, at: Endpoint): void {
+  #openUdp(run: number, entry: ListenInterface, socket: ListenSocket, at: Endpoint, retries: number): void {
     const { runtime, turn, alerts } = this.#port
     this.#opening++
     runtime.bindDatagram(
@@ -219,9 +231,12 @@ export class ListenSockets {
             return
           }
           if (error !== null || udp === null) {
-            this.#failed(entry.device, at, Operation.sockBind, error ?? errnoError('EADDRINUSE'), SocketType.utp)
+            const why = error ?? errnoError('EADDRINUSE')
+            if (socket.listener === null) this.#retry(run, entry, at, retries, why, SocketType.utp)
+            else this.#failed(entry.device, at, Operation.sockBind, why, SocketType.utp)
           } else {
             socket.udp = udp
+            if (socket.listener === null) socket.local = udp.local
             this.#succeeded(udp.local, SocketType.utp)
           }
           if (socket.udp !== null || socket.listener !== null) {
