@@ -17,15 +17,15 @@ const MAX_CREDENTIAL_BYTES = 255
 const ANYONE: Endpoint = ['0.0.0.0', 0]
 const NOTHING = new Uint8Array(0)
 
-/** How the conversation ended. */
-export interface AssociateOutcome {
-  /** Where datagrams go; `null` if the proxy refused. */
-  readonly relay: Endpoint | null
-  /** Why it refused; `null` if it did not. */
-  readonly error: ErrorCode | null
-  /** It would say the same again: wrong kind of proxy, or wrong login. */
-  readonly final: boolean
-}
+/** How the conversation ended: where datagrams go, or why the proxy relays none. */
+export type AssociateOutcome =
+  | { readonly relay: Endpoint }
+  | {
+      readonly relay: null
+      readonly error: ErrorCode
+      /** It would say the same again: wrong kind of proxy, or wrong login. */
+      readonly final: boolean
+    }
 
 export interface AssociateOptions {
   /** Empty for no login. */
@@ -122,7 +122,7 @@ export class Socks5Associate {
     const length = addressLength(head[3]!, head[4]!)
     if (length < 0) return { relay: null, error: replyError(ADDRESS_NOT_SUPPORTED), final: false }
     const answer = this.#take(4 + length + 2)
-    return answer === null ? null : { relay: this.#relay(answer), error: null, final: false }
+    return answer === null ? null : { relay: this.#relay(answer) }
   }
 
   /**

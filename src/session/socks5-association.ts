@@ -133,20 +133,26 @@ export class Socks5Association {
     })
   }
 
-  #answered(proxy: Endpoint, { relay, error, final }: AssociateOutcome): void {
-    if (error !== null && final) {
-      this.#drop()
-      this.#tell(proxy, Operation.handshake, error)
-    } else if (relay === null || error !== null) {
-      // Deviation: libtorrent takes a refusal without a word and does not ask again.
-      this.#failed(proxy, Operation.handshake, error ?? generic('EPROTO'))
-    } else if (isV4(relay[0]) !== isV4(this.#socket.local[0])) {
+  #answered(proxy: Endpoint, outcome: AssociateOutcome): void {
+    if (outcome.relay === null) {
+      this.#refused(proxy, outcome.error, outcome.final)
+    } else if (isV4(outcome.relay[0]) !== isV4(this.#socket.local[0])) {
       this.#failed(proxy, Operation.handshake, generic('EAFNOSUPPORT'))
     } else {
       this.#timer?.cancel()
       this.#failures = 0
-      this.#relay = relay
+      this.#relay = outcome.relay
     }
+  }
+
+  /** Deviation: libtorrent takes a wrong login and a refused association without a word, and asks for neither again. */
+  #refused(proxy: Endpoint, error: ErrorCode, final: boolean): void {
+    if (!final) {
+      this.#failed(proxy, Operation.handshake, error)
+      return
+    }
+    this.#drop()
+    this.#tell(proxy, Operation.handshake, error)
   }
 
   /** The proxy relays as long as the connection lasts. */
