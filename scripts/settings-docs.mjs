@@ -419,7 +419,7 @@ export const TOPICS = [
       proxy_peer_connections: ['Uses the proxy for peers and web seeds.', 'yes'],
       proxy_tracker_connections: ['Uses the proxy for trackers.', 'yes'],
       proxy_send_host_in_connect: ['Gives an HTTP proxy host names instead of addresses.'],
-      socks5_udp_send_local_ep: ['Tells a SOCKS5 proxy which local address our UDP packets come from.'],
+      socks5_udp_send_local_ep: ['Tells a SOCKS5 proxy which local address our UDP packets come from.', 'yes'],
     },
   },
   {

@@ -141,6 +141,8 @@ export interface ConnectOptions {
   /** Local address to bind; `null` leaves it to the system. Port 0 is any. */
   readonly local?: Endpoint | null
   readonly proxy?: ProxyOptions | null
+  /** After so long without traffic the system asks whether the other side is still there. Not through a proxy. */
+  readonly keepAliveMs?: number
 }
 
 export interface HttpRequestOptions {

@@ -48,6 +48,11 @@ export function udpRoute(settings: ProxySettings, use: ProxyUse): UdpRoute {
   return isSocks5(settings.proxyType) ? 'proxy' : 'blocked'
 }
 
+/** True if no datagram has a reason to come or go past the proxy. */
+export function udpOnlyByProxy(settings: ProxySettings): boolean {
+  return applies(settings, 'peer') && applies(settings, 'tracker')
+}
+
 /** False if peers come through the proxy only, so that listening here would give our address away. */
 export function acceptsIncoming(settings: ProxySettings): boolean {
   return !applies(settings, 'peer')

@@ -96,6 +96,10 @@ export class NodeStream implements Stream {
       connectOptions.localAddress = options.local[0]
       if (options.local[1] !== 0) connectOptions.localPort = options.local[1]
     }
+    if (options.keepAliveMs !== undefined) {
+      connectOptions.keepAlive = true
+      connectOptions.keepAliveInitialDelay = options.keepAliveMs
+    }
     try {
       this.#direct = true
       this.#watch(createConnection(connectOptions))

@@ -18,7 +18,7 @@ import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isV6 } from '../core/endpoint.ts'
 import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
-import { type ErrorCode, errnoError, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { randomBytes } from '../core/rng.ts'
@@ -29,7 +29,7 @@ import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource, IpVoter } from '../net/ip-voter.ts'
 import { parseInterfaceNames } from '../net/listen-interfaces.ts'
 import { PortFilter } from '../net/port-filter.ts'
-import { proxyFor, udpRoute } from '../net/proxy.ts'
+import { proxyFor } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
 import { type PeerHost, type PeerSession, Severity } from '../peer/peer-host.ts'
 import { tickUnattached } from '../peer/peer-timeouts.ts'
@@ -162,8 +162,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
       rng: runtime.rng.fork('trackers'),
       now: () => this.turn.now,
       defer: fn => runtime.defer(() => this.turn.run('tracker', fn)),
-      sendUdp: (socket, to, packet) => this.#sendUdp(socket, to, packet),
-      sendUdpToHost: () => libtorrentError(LibtorrentErrors.unsupportedUrlProtocol),
+      sendUdp: (socket, to, packet) => (socket as ListenSocket).send(packet, to, 'tracker'),
+      sendUdpToHost: (socket, host, port, packet) => (socket as ListenSocket).sendToHost(packet, host, port, 'tracker'),
       sentBytes: n => this.counters.inc(C.NET_SENT_TRACKER_BYTES, n),
       receivedBytes: n => this.counters.inc(C.NET_RECV_TRACKER_BYTES, n),
       queueLength: n => this.counters.set(C.TRACKER_NUM_QUEUED_TRACKER_ANNOUNCES, n),
@@ -298,6 +298,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
     switch (effect) {
       case 'listenInterfaces':
         this.listen.reopen()
+        break
+      case 'proxy':
+        this.listen.proxyChanged()
         break
       case 'uploadRate':
       case 'downloadRate':
@@ -722,18 +725,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
     for (const torrent of this.registry.all()) torrent.swarm.known?.clearPeerRanks()
   }
 
-  #sendUdp(socket: TrackerSocket, to: Endpoint, packet: Uint8Array): ErrorCode | null {
-    const udp = (socket as ListenSocket).udp
-    if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
-    // No datagram goes through a SOCKS5 proxy yet; past the proxy it would give our address away.
-    if (udpRoute(this.settings, 'tracker') !== 'direct') return errnoError('EACCES')
-    udp.send(packet, to)
-    return null
-  }
-
-  #packet(packet: Uint8Array, from: Endpoint): void {
+  #packet(packet: Uint8Array, from: Endpoint | null): void {
     this.counters.inc(C.NET_ON_UDP_COUNTER)
-    this.trackers.incomingPacket(from, packet)
+    if (from === null) this.trackers.incomingPacketFromHost(packet)
+    else this.trackers.incomingPacket(from, packet)
   }
 
   #listenSocketsChanged(): void {

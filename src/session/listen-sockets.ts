@@ -2,17 +2,19 @@
 
 import type { AlertQueue } from '../alert/alert-queue.ts'
 import { ListenFailedAlert, ListenSucceededAlert, UdpErrorAlert } from '../alert/session-alerts.ts'
-import { type Endpoint, isLoopback, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
+import { type Endpoint, endpointsEqual, isLoopback, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
 import { SocketType } from '../core/enums.ts'
-import { type ErrorCode, errnoError, libtorrentError } from '../core/error-code.ts'
+import { ErrorCode, errnoError, genericCategory, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Datagram, Listener, Runtime, Stream } from '../core/runtime.ts'
 import type { Turn } from '../core/turn.ts'
 import { type ListenInterface, parseListenInterfaces } from '../net/listen-interfaces.ts'
-import { acceptsIncoming } from '../net/proxy.ts'
+import { acceptsIncoming, type ProxySettings, type ProxyUse, proxyFor, udpOnlyByProxy, udpRoute } from '../net/proxy.ts'
+import { unwrapRelayed, wrapForRelay, wrapForRelayByName } from '../net/socks5-udp.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
 import type { TrackerSocket } from '../tracker/announce-request.ts'
+import { Socks5Association } from './socks5-association.ts'
 
 /** What the listen sockets need of the session. */
 export interface ListenPort {
@@ -21,32 +23,88 @@ export interface ListenPort {
   readonly settings: SessionSettings
   readonly alerts: AlertQueue
   accepted(stream: Stream, socket: ListenSocket): void
-  packet(packet: Uint8Array, from: Endpoint, socket: ListenSocket): void
+  /** @param from `null` if it came through a proxy that knows the sender by name */
+  packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void
   /** The set of sockets is another one now. */
   changed(): void
 }
 
 const EADDRINUSE = 98
+const ANY_V4 = '0.0.0.0'
 
 /** One place to listen: a TCP listener and a UDP socket on the same port. */
 export class ListenSocket implements TrackerSocket {
   local: Endpoint
   readonly ssl: boolean
+  /** Peers come and go through a proxy only: it takes no connections, and reaches all that the proxy can. */
+  readonly proxied: boolean
   open = true
   listenPort = 0
   listener: Listener | null = null
   udp: Datagram | null = null
+  /** With the SOCKS5 proxy, if there is one. */
+  association: Socks5Association | null = null
+  readonly #settings: ProxySettings
 
-  constructor(local: Endpoint, ssl: boolean) {
+  constructor(settings: ProxySettings, local: Endpoint, ssl: boolean, proxied: boolean) {
+    this.#settings = settings
     this.local = local
     this.ssl = ssl
+    this.proxied = proxied
   }
 
   canRoute(address: string): boolean {
+    if (this.proxied) return true
     const own = this.local[0]
     if (isV4(own) !== isV4(address)) return false
     if (isUnspecified(own)) return true
     return isLoopback(own) === isLoopback(address)
+  }
+
+  /**
+   * Sends a datagram by the way that the proxy settings demand.
+   *
+   * @returns why it cannot leave, else `null`, also if it is lost at once
+   */
+  send(packet: Uint8Array, to: Endpoint, use: ProxyUse): ErrorCode | null {
+    const { udp } = this
+    if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
+    if (udpRoute(this.#settings, use) !== 'direct') return this.#sendWrapped(udp, wrapForRelay(to, packet))
+    if (isV4(to[0]) !== isV4(udp.local[0])) return errnoError('EAFNOSUPPORT')
+    udp.send(packet, to)
+    return null
+  }
+
+  /** The same to a host that the SOCKS5 proxy looks up. */
+  sendToHost(packet: Uint8Array, host: string, port: number, use: ProxyUse): ErrorCode | null {
+    const { udp } = this
+    if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
+    if (udpRoute(this.#settings, use) === 'direct') {
+      const address = parseAddress(host)
+      return address === null ? errnoError('EINVAL') : this.send(packet, [address, port], use)
+    }
+    const wrapped = wrapForRelayByName(host, port, packet)
+    return wrapped === null ? errnoError('ENAMETOOLONG') : this.#sendWrapped(udp, wrapped)
+  }
+
+  /** What the proxy does not relay must not leave past it: that would give our address away. */
+  #sendWrapped(udp: Datagram, packet: Uint8Array): ErrorCode | null {
+    const relay = this.association?.relay ?? null
+    if (relay === null) return new ErrorCode(errnoError('EACCES').value(), genericCategory())
+    udp.send(packet, relay)
+    return null
+  }
+
+  close(): void {
+    this.open = false
+    this.listener?.close()
+    this.closeUdp()
+  }
+
+  closeUdp(): void {
+    this.association?.close()
+    this.association = null
+    this.udp?.close()
   }
 }
 
@@ -92,6 +150,13 @@ export class ListenSockets {
         SocketType.tcp,
       )
     }
+    if (!acceptsIncoming(settings)) {
+      // one socket, on a port that stays the same from session to session
+      const entry: ListenInterface = { device: ANY_V4, port: interfaces[0]?.port ?? 0, ssl: false, local: false }
+      this.#open(run, entry, [ANY_V4, entry.port], settings.maxRetryPortBind)
+      this.#changed()
+      return
+    }
     const seen = new Set<string>()
     for (const entry of interfaces) {
       for (const address of this.#addressesOf(entry)) {
@@ -115,6 +180,11 @@ export class ListenSockets {
     this.#changed()
   }
 
+  /** Another proxy, or another login for it. */
+  proxyChanged(): void {
+    for (const socket of this.#sockets) this.#associate(socket)
+  }
+
   close(): void {
     this.#closed = true
     this.#run++
@@ -136,9 +206,9 @@ export class ListenSockets {
 
   #open(run: number, entry: ListenInterface, at: Endpoint, retries: number): void {
     const { runtime, turn, settings } = this.#port
-    if (!settings.enableIncomingTcp || !acceptsIncoming(settings)) {
-      const socket = new ListenSocket(at, entry.ssl)
-      this.#openUdp(run, entry, socket, at)
+    const proxied = !acceptsIncoming(settings)
+    if (!settings.enableIncomingTcp || proxied) {
+      this.#openUdp(run, entry, new ListenSocket(settings, at, entry.ssl, proxied), at, retries)
       return
     }
     this.#opening++
@@ -166,28 +236,28 @@ export class ListenSockets {
             return
           }
           if (error !== null || listener === null) {
-            this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'))
+            this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'), SocketType.tcp)
             return
           }
-          socket = new ListenSocket(listener.local, entry.ssl)
+          socket = new ListenSocket(settings, listener.local, entry.ssl, false)
           socket.listener = listener
           socket.listenPort = listener.local[1]
           this.#succeeded(listener.local, SocketType.tcp)
-          this.#openUdp(run, entry, socket, listener.local)
+          this.#openUdp(run, entry, socket, listener.local, 0)
         }),
     )
   }
 
-  #retry(run: number, entry: ListenInterface, at: Endpoint, retries: number, error: ErrorCode): void {
+  #retry(run: number, entry: ListenInterface, at: Endpoint, retries: number, error: ErrorCode, type: SocketType): void {
     const { settings } = this.#port
     const [address, port] = at
     const inUse = error.value() === EADDRINUSE
     if (inUse && retries > 0 && port !== 0) this.#open(run, entry, [address, port + 1], retries - 1)
     else if (inUse && settings.listenSystemPortFallback && port !== 0) this.#open(run, entry, [address, 0], 0)
-    else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, SocketType.tcp)
+    else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, type)
   }
 
-  #openUdp(run: number, entry: ListenInterface, socket: ListenSocket, at: Endpoint): void {
+  #openUdp(run: number, entry: ListenInterface, socket: ListenSocket, at: Endpoint, retries: number): void {
     const { runtime, turn, alerts } = this.#port
     this.#opening++
     runtime.bindDatagram(
@@ -196,7 +266,7 @@ export class ListenSockets {
         onPacket: (packet, from) => {
           turn.enter()
           try {
-            if (socket.open) this.#port.packet(packet, from, socket)
+            if (socket.open) this.#received(packet, from, socket)
           } catch (error) {
             turn.crash(error, 'udp')
           } finally {
@@ -206,7 +276,9 @@ export class ListenSockets {
         onError: (error, operation, fatal) =>
           turn.run('udp', () => {
             if (alerts.wants(UdpErrorAlert)) alerts.post(new UdpErrorAlert(socket.local, operation, error))
-            if (fatal) socket.udp = null
+            if (!fatal) return
+            socket.closeUdp()
+            socket.udp = null
           }),
         onWritable: () => {},
       },
@@ -219,9 +291,13 @@ export class ListenSockets {
             return
           }
           if (error !== null || udp === null) {
-            this.#failed(entry.device, at, Operation.sockBind, error ?? errnoError('EADDRINUSE'), SocketType.utp)
+            const why = error ?? errnoError('EADDRINUSE')
+            if (socket.listener === null) this.#retry(run, entry, at, retries, why, SocketType.utp)
+            else this.#failed(entry.device, at, Operation.sockBind, why, SocketType.utp)
           } else {
             socket.udp = udp
+            if (socket.listener === null) socket.local = udp.local
+            this.#associate(socket)
             this.#succeeded(udp.local, SocketType.utp)
           }
           if (socket.udp !== null || socket.listener !== null) {
@@ -232,9 +308,32 @@ export class ListenSockets {
     )
   }
 
+  /** Asks the SOCKS5 proxy to relay the socket's datagrams, if there is such a proxy. */
+  #associate(socket: ListenSocket): void {
+    const { settings } = this.#port
+    socket.association?.close()
+    socket.association = null
+    if (socket.udp === null || udpRoute(settings, 'other') !== 'proxy') return
+    const proxy = proxyFor(settings, 'other')!
+    socket.association = new Socks5Association(this.#port, proxy, socket, settings.socks5UdpSendLocalEp)
+  }
+
+  /**
+   * Deviation: libtorrent drops all that does not come from the relay once there is one, also the answers to what
+   * leaves past the proxy by the settings.
+   */
+  #received(packet: Uint8Array, from: Endpoint, socket: ListenSocket): void {
+    const relay = socket.association?.relay ?? null
+    if (relay !== null && endpointsEqual(from, relay)) {
+      const relayed = unwrapRelayed(packet)
+      if (relayed !== null) this.#port.packet(relayed.payload, relayed.from, socket)
+    } else if (!udpOnlyByProxy(this.#port.settings)) {
+      this.#port.packet(packet, from, socket)
+    }
+  }
+
   #lost(socket: ListenSocket, error: ErrorCode, operation: Operation): void {
-    socket.open = false
-    socket.udp?.close()
+    socket.close()
     this.#sockets = this.#sockets.filter(s => s !== socket)
     this.#failed(socket.local[0], socket.local, operation, error, SocketType.tcp)
     this.#changed()
@@ -252,11 +351,7 @@ export class ListenSockets {
   }
 
   #closeAll(): void {
-    for (const socket of this.#sockets) {
-      socket.open = false
-      socket.listener?.close()
-      socket.udp?.close()
-    }
+    for (const socket of this.#sockets) socket.close()
     this.#sockets = []
   }
 

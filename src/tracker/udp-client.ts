@@ -167,8 +167,7 @@ export class UdpRequest implements TrackerJob {
       return
     }
     this.#path = parts.path
-    const { proxyHostnames, proxyType } = this.#client.settings
-    if (proxyHostnames && (proxyType === ProxyType.socks5 || proxyType === ProxyType.socks5Pw)) {
+    if (this.#proxyResolves()) {
       this.#hostname = parts.hostname
       this.#target = ['0.0.0.0', port]
       this.#ask()
@@ -210,6 +209,13 @@ export class UdpRequest implements TrackerJob {
     this.#heardAt = this.#client.port.now()
     if (action === UdpAction.connect) return this.#connected(packet)
     return action === UdpAction.announce ? this.#announced(packet) : this.#scraped(packet)
+  }
+
+  /** Deviation: libtorrent keeps the name even if trackers do not go through the proxy, and then cannot send to it. */
+  #proxyResolves(): boolean {
+    const { proxyHostnames, proxyTrackerConnections, proxyType } = this.#client.settings
+    const isSocks5 = proxyType === ProxyType.socks5 || proxyType === ProxyType.socks5Pw
+    return isSocks5 && proxyHostnames && proxyTrackerConnections
   }
 
   #restartTimeout(): void {

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { ProxyType } from '../../../src/core/enums.ts'
-import { acceptsIncoming, type ProxySettings, proxyFor, proxyResolves, udpRoute } from '../../../src/net/proxy.ts'
+import {
+  acceptsIncoming,
+  type ProxySettings,
+  proxyFor,
+  proxyResolves,
+  udpOnlyByProxy,
+  udpRoute,
+} from '../../../src/net/proxy.ts'
 
 function settings(changes: Partial<ProxySettings>): ProxySettings {
   return {
@@ -56,6 +63,15 @@ describe('proxy', () => {
     for (const proxyType of [ProxyType.socks4, ProxyType.http, ProxyType.httpPw]) {
       expect(udpRoute(settings({ proxyType }), 'other')).toBe('blocked')
       expect(udpRoute(settings({ proxyType, proxyTrackerConnections: false }), 'tracker')).toBe('direct')
+    }
+  })
+
+  test('datagrams have no reason to go past it if peers and trackers both use it', () => {
+    expect(udpOnlyByProxy(settings({}))).toBe(false)
+    for (const proxyType of [ProxyType.socks5, ProxyType.http]) {
+      expect(udpOnlyByProxy(settings({ proxyType }))).toBe(true)
+      expect(udpOnlyByProxy(settings({ proxyType, proxyPeerConnections: false }))).toBe(false)
+      expect(udpOnlyByProxy(settings({ proxyType, proxyTrackerConnections: false }))).toBe(false)
     }
   })
 

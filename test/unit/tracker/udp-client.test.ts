@@ -390,3 +390,10 @@ test('through a SOCKS5 proxy that resolves names, packets go to the host by name
   expect(requester.log).toEqual(['response'])
   expect(requester.ips).toEqual([null])
 })
+
+test('trackers that do not go through the SOCKS5 proxy are looked up here', () => {
+  const world = new Udp({ proxyType: ProxyType.socks5, proxyHostnames: true, proxyTrackerConnections: false })
+  world.ask()
+  expect(world.lookups).toEqual([{ host: 't', cacheOnly: false }])
+  expect(world.last.to).not.toContain('by name')
+})
