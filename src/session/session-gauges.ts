@@ -76,9 +76,9 @@ function fillPickerLoops({ counters, env }: Engine): void {
 function fillPeerGauges({ counters, connections }: Engine): void {
   let sending = 0
   let receiving = 0
-  for (const { upload, link, pausedForMemory } of connections) {
-    if (upload.readingBytes > 0 && link.unsentBytes === 0) sending++
-    if (pausedForMemory) receiving++
+  for (const peer of connections) {
+    if (peer.uploads.queue.readingBytes > 0 && peer.link.unsentBytes === 0) sending++
+    if (peer.receiving.pausedForMemory) receiving++
   }
   counters.set(C.PEER_NUM_PEERS_UP_DISK, sending)
   counters.set(C.PEER_NUM_PEERS_DOWN_DISK, receiving)
