@@ -67,6 +67,15 @@ describe('a super seeding seed', () => {
         expect(piecesShown(peers[0]!)).toHaveLength(3 + i)
       }
       expect(new Set(peers.flatMap(piecesShown)).size).toBe(10)
+      // what somebody has already is shown last
+      const last = watcher(sim, torrent, nodes[0]!, 3)
+      last.onMessage = ({ id, payload }) => {
+        if (id === PeerMessage.have) last.sendHave(payload.readUInt32BE())
+      }
+      sim.run(10_000)
+      const got = piecesShown(peers[0]!).slice(0, 4)
+      const order = piecesShown(last)
+      expect(order.slice(0, PIECES - 10).filter(piece => got.includes(piece))).toEqual([])
       nodes[0]!.close()
     })
   })
@@ -216,7 +225,6 @@ describe('peer turnover', () => {
   })
 
   test.each([
-    ['below the cutoff', { ...settings, connections_limit: 100, peer_turnover_cutoff: 90 }, 60, -1],
     ['without anybody else to try', settings, 20, -1],
     ['with a limit so low that it would disrupt', { ...settings, connections_limit: 5 }, 60, -1],
     ['with such a limit of the torrent', { ...settings, connections_limit: 200 }, 60, 5],
@@ -229,33 +237,36 @@ describe('peer turnover', () => {
     })
   })
 
-  test('begins at the cutoff, and exchanges one at least', () => {
+  test.each([
+    [17, 0],
+    [18, 1],
+  ])('begins at the cutoff, and exchanges one at least (%i peers of 30, 60 percent)', (peers, expected) => {
     simulate(13, sim => {
       const pack = { ...settings, connections_limit: 30, peer_turnover: 1, peer_turnover_cutoff: 60 }
       // it connects to nobody any more when it hears of more
-      const { node } = crowded(sim, { settings: pack }, 18)
+      const { node } = crowded(sim, { settings: pack }, peers)
       sim.run(20_000)
-      expect(node.handle.status().numPeers).toBe(18)
+      expect(node.handle.status().numPeers).toBe(peers)
       node.engine.turn.call(() => node.engine.applySettings({ connection_speed: 0 }))
       for (let n = 1; n <= 20; n++) node.handle.connectPeer([`81.8.0.${n}`, 6881])
       sim.run(80_000)
-      expect(turnedOver(node)).toBe(1)
+      expect(turnedOver(node)).toBe(expected)
       node.close()
     })
   })
 
   test('lets go of those that gave least', () => {
     simulate(14, sim => {
-      const torrent = makeTorrent(400 * PIECE, PIECE)
+      const torrent = makeTorrent(250 * PIECE, PIECE)
       const swarm = new Swarm(sim, torrent)
       const node = swarm.add('a', {
         host: { addresses: ['81.6.0.1'] },
         settings: { ...settings, connections_limit: 8, peer_turnover: 50 },
       })
-      const seeds = [0, 1, 2, 3].map(n =>
+      const seeds = [5, 2, 7, 4, 1, 8, 3, 6].map(n =>
         swarm.add(`seed ${n}`, {
           has: 'all',
-          host: { addresses: [`81.7.0.${n + 1}`], up: { bytesPerSecond: 5000 * (n + 1) } },
+          host: { addresses: [`81.7.0.${n}`], up: { bytesPerSecond: 3000 * n } },
           params: params => {
             params.flags |= TorrentFlags.seedMode
           },
@@ -264,12 +275,10 @@ describe('peer turnover', () => {
       sim.run(2000)
       for (const seed of seeds) node.connectTo(seed)
       sim.run(2000)
-      const crowd = new Crowd(sim, torrent, 12)
-      crowd.tell(node)
-      sim.run(100_000)
-      expect(turnedOver(node)).toBe(4)
-      const left = [...node.engine.connections].map(({ endpoint }) => endpoint[0])
-      for (const seed of seeds) expect(left).toContain(seed.endpoint[0])
+      for (let n = 1; n <= 12; n++) node.handle.connectPeer([`81.8.0.${n}`, 6881])
+      sim.runUntilSo(() => turnedOver(node) > 0, 100_000)
+      const left = [...node.engine.connections].filter(peer => !peer.connecting).map(({ endpoint }) => endpoint[0])
+      expect(left.sort()).toEqual(['81.7.0.5', '81.7.0.6', '81.7.0.7', '81.7.0.8'])
       swarm.close()
     })
   })
