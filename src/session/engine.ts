@@ -399,7 +399,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       for (const peer of [...this.#unattached]) tickUnattached(peer, now)
       this.choker.tick(now)
       this.queue.tick(now)
-      this.#turnover(now)
+      this.#turnover()
     }
     this.#connectMore()
     this.#resumeStarved()
@@ -418,13 +418,22 @@ export class Engine implements ConnectPort, DiscoveryPort {
     if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
   }
 
-  #lastTurnover = 0
+  /** Seconds until the next turnover. */
+  #turnoverIn = FIRST_TURNOVER
 
-  /** Every `peer_turnover_interval`, torrents that are full let go of a few peers. */
-  #turnover(now: number): void {
-    if (now - this.#lastTurnover < this.settings.peerTurnoverInterval * 1000) return
-    this.#lastTurnover = now
-    for (const torrent of this.registry.ticking) torrent.swarm.turnover()
+  /** Every `peer_turnover_interval`, the session or else the torrents that are full let go of a few peers. */
+  #turnover(): void {
+    if (--this.#turnoverIn > 0) return
+    const { settings, registry } = this
+    this.#turnoverIn = settings.peerTurnoverInterval
+    const limit = settings.connectionsLimit
+    if (limit < 6) return
+    const cutoff = Math.min(settings.peerTurnoverCutoff, 100)
+    if (this.connections.size + this.#unattached.size >= Math.floor((limit * cutoff) / 100)) {
+      this.#largestTorrent()?.swarm.turnover()
+      return
+    }
+    for (const torrent of registry.ticking) if (torrent.swarm.isFull) torrent.swarm.turnover()
   }
 
   /** Disk jobs of this poll go out together. */
@@ -450,6 +459,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
   connect(to: Endpoint): Stream {
     const { settings } = this
     return this.runtime.connect({ to, local: this.#outgoingEndpoint(to), proxy: proxyFor(settings, 'peer') })
+  }
+
+  boosted(): void {
+    this.#connectBudget--
   }
 
   /** Where a connection starts from, by `outgoing_interfaces` and `outgoing_port`; `null` leaves it to the system. */
@@ -497,14 +510,20 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   makeRoom(torrent: Torrent): boolean {
-    let largest: Torrent | null = null
-    for (const other of this.registry.ticking) {
-      if (largest === null || other.swarm.size > largest.swarm.size) largest = other
-    }
+    const largest = this.#largestTorrent()
     if (largest === null || largest.swarm.size <= torrent.swarm.size) return false
     const peer = largest.swarm.lowestRanking()
     peer?.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
     return peer !== null
+  }
+
+  /** The torrent with the most connections. */
+  #largestTorrent(): Torrent | null {
+    let largest: Torrent | null = null
+    for (const torrent of this.registry.ticking) {
+      if (largest === null || torrent.swarm.size > largest.swarm.size) largest = torrent
+    }
+    return largest
   }
 
   newPeerId(): Uint8Array {
@@ -546,7 +565,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const { settings, registry } = this
     if (this.#firstConnect) {
       this.#firstConnect = false
-      this.#connectBudget = settings.connectionSpeed
+      this.#connectBudget += settings.connectionSpeed
     }
     let fruitless = 0
     while (this.#connectBudget >= 1 && registry.wantingPeers.size > 0 && fruitless < registry.wantingPeers.size) {
@@ -793,6 +812,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
 const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()'
 const NO_PEER_ID = new Sha1Hash()
+/** Seconds from the start to the first turnover. */
+const FIRST_TURNOVER = 90
 
 /** For alerts that are about no torrent. */
 const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }

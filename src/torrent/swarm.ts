@@ -194,9 +194,12 @@ export class Swarm implements PeerListHost {
 
   /** Connects to several peers at once after a start or the first tracker response. */
   connectBoost(): void {
-    while (this.boost > 0 && this.#host.wantsPeers && this.#connectNext() === true) {
+    const { connects, counters, settings } = this.#env
+    const mayConnect = () => connects.numConnections < settings.connectionsLimit && this.#host.wantsPeers
+    while (this.boost > 0 && mayConnect() && this.#connectNext() === true) {
       this.boost--
-      this.#env.counters.inc(C.PEER_BOOST_CONNECTION_ATTEMPTS)
+      connects.boosted()
+      counters.inc(C.PEER_BOOST_CONNECTION_ATTEMPTS)
     }
   }
 
@@ -279,8 +282,9 @@ export class Swarm implements PeerListHost {
   /** Closes connections until at most `count` are left, the least useful first. */
   disconnectDownTo(count: number, error: ErrorCode): void {
     if (this.connections.length <= count) return
-    const byUse = this.connections.toSorted((a, b) => usefulness(a) - usefulness(b))
-    for (const peer of byUse.slice(0, byUse.length - count)) peer.disconnect(error, Operation.bittorrent)
+    const { now } = this.#env.turn
+    const byUse = this.connections.toSorted((a, b) => compareUse(a, b, now))
+    for (const peer of byUse.slice(0, byUse.length - Math.max(0, count))) peer.disconnect(error, Operation.bittorrent)
   }
 
   /** The connection whose rank is lowest. @see BEP 40 */
@@ -298,15 +302,18 @@ export class Swarm implements PeerListHost {
     return entry === null ? 0 : entry.rank(this.externalEndpoint(peer.endpoint[0]))
   }
 
-  /** Replaces a few useless peers by fresh candidates (`peer_turnover`). */
+  /** Near its limit (`peer_turnover_cutoff`), and that is not so low that an exchange of peers would disrupt. */
+  get isFull(): boolean {
+    const { maxConnections } = this.#host
+    const cutoff = Math.min(this.#env.settings.peerTurnoverCutoff, 100)
+    return maxConnections >= 6 && this.size >= Math.floor((maxConnections * cutoff) / 100)
+  }
+
+  /** Makes room for a few peers that were not tried yet (`peer_turnover`): at least for one, if there is one. */
   turnover(): void {
-    const { settings } = this.#env
-    if (this.connections.length < (this.#host.maxConnections * settings.peerTurnoverCutoff) / 100) return
-    if (this.numCandidates === 0) return
-    const count = Math.floor((this.connections.length * settings.peerTurnover) / 100)
-    if (count > 0) {
-      this.disconnectDownTo(this.connections.length - count, libtorrentError(LibtorrentErrors.optimisticDisconnect))
-    }
+    const share = Math.max(1, Math.floor((this.size * this.#env.settings.peerTurnover) / 100))
+    const count = Math.min(share, this.numCandidates)
+    this.disconnectDownTo(this.size - count, libtorrentError(LibtorrentErrors.optimisticDisconnect))
   }
 
   /** With many half-open connections, the oldest of them makes room. @returns whether one did */
@@ -363,13 +370,22 @@ function duplicate(): ErrorCode {
   return libtorrentError(LibtorrentErrors.duplicatePeerId)
 }
 
-/** How much a connection would be missed: what it gives, then what it could. */
-function usefulness(peer: PeerConnection): number {
-  let score = peer.stats.downloadPayloadRate() + peer.stats.uploadPayloadRate()
-  if (peer.amInterested) score += 16
-  if (peer.peerInterested) score += 8
-  if (!peer.connecting && !peer.inHandshake) score += 4
-  return score
+/** Less than 0 if the first connection would be missed less. */
+function compareUse(a: PeerConnection, b: PeerConnection, now: number): number {
+  return (
+    Number(b.disconnecting) - Number(a.disconnecting) ||
+    Number(a.amInterested) - Number(b.amInterested) ||
+    Number(a.isSeed) - Number(b.isSeed) ||
+    Number(b.onParole) - Number(a.onParole) ||
+    averageRate(a, now) - averageRate(b, now) ||
+    Number(b.amChoking) - Number(a.amChoking) ||
+    a.lastReceive - b.lastReceive
+  )
+}
+
+/** Payload bytes per second that a connection gave us so far. */
+function averageRate(peer: PeerConnection, now: number): number {
+  return Math.floor(peer.stats.totalPayloadDownload() / (Math.floor((now - peer.createdAt) / 1000) + 1))
 }
 
 export { PeerSource }

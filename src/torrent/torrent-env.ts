@@ -70,6 +70,8 @@ export interface RegistryPort {
 export interface ConnectPort {
   /** Starts a connection. */
   connect(to: Endpoint): Stream
+  /** A connection was started ahead of its turn: it counts against `connection_speed`. */
+  boosted(): void
   /** Connections, half-open ones too, and their limit. */
   readonly numConnections: number
   opened(peer: PeerConnection): void

@@ -292,6 +292,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (!this.isPaused) this.times.start(this.env.turn.now)
     if (params.ti === null) this.#startAnnouncing()
     else this.#attachInfo(params.ti)
+    if (params.peers.length > 0) this.swarm.connectBoost()
     this.listsChanged()
   }
 
