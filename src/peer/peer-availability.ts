@@ -63,11 +63,6 @@ export class PeerAvailability {
     peer.updateInterest()
   }
 
-  /** The torrent counts anew later: what the peer has stays known. */
-  leave(): void {
-    this.counted = false
-  }
-
   onHave(piece: number): void {
     const peer = this.#peer
     const host = peer.host!
@@ -81,6 +76,8 @@ export class PeerAvailability {
         if (geometry !== null) this.#invalidHave()
         return
       }
+      // the bits of one that has all are made when it joins
+      if (this.haveAll) return
       if (piece >= this.have.size()) this.have.resize(geometry?.numPieces ?? piece + 1)
       if (!this.have.getBit(piece)) {
         this.have.setBit(piece)

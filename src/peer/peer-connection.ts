@@ -425,12 +425,6 @@ export class PeerConnection implements BtLinkOwner {
     this.updateInterest()
   }
 
-  /** The torrent is not ready any more (recheck): what the peer has stays known, its availability is not counted. */
-  hostNotReady(): void {
-    this.availability.leave()
-    this.announcements.reset()
-  }
-
   // ---- what the peer has -----------------------------------------------------------------------
 
   onHave(piece: number): void {

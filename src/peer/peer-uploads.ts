@@ -176,7 +176,8 @@ export class PeerUploads implements UploadPort {
     this.#peer.host!.readBlocks(run, done)
   }
 
-  readFailed(error: DiskError): void {
+  readFailed(run: RequestRun, error: DiskError): void {
+    this.#peer.announcements.withdrawPiece(run.piece)
     this.#peer.host!.readFailed(error)
   }
 

@@ -44,11 +44,6 @@ export class PieceAnnouncements {
     peer.uploads.sendAllowedFast()
   }
 
-  /** The torrent is not ready any more: all is told anew when it is. */
-  reset(): void {
-    this.#sentBitfield = false
-  }
-
   /** We have a new piece. */
   announcePiece(piece: PieceIndex): void {
     const peer = this.#peer

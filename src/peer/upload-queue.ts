@@ -66,7 +66,8 @@ export interface UploadPort {
   read(run: RequestRun, done: (result: ReadResult) => void): void
   /** Sends what was read, and gives its memory back. */
   sendBlocks(run: RequestRun, result: ReadResult): void
-  readFailed(error: DiskError): void
+  /** Blocks of the run could not be read. Their requests are rejected after this. */
+  readFailed(run: RequestRun, error: DiskError): void
   /** Bytes waiting in the send buffer. */
   unsentBytes(): number
   /** Payload bytes sent in the last whole second. */
@@ -297,7 +298,7 @@ export class UploadQueue {
       if (this.#port.closed) result.release()
       else if (result.error !== null) {
         result.release()
-        this.#port.readFailed(result.error)
+        this.#port.readFailed(run, result.error)
         this.#rejectAll(run)
       } else this.#port.sendBlocks(run, result)
       read = this.#reads.peek()

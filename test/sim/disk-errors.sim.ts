@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FileErrorAlert } from '../../src/alert/storage-alerts.ts'
 import { TorrentFlags } from '../../src/core/enums.ts'
+import { SES_NUM_OUTGOING_EXTENDED } from '../../src/stats/counter-ids.ts'
 import { TorrentStatus } from '../../src/torrent/torrent-status.ts'
 import { simulate } from './lib/simulation.ts'
 import { addTorrent, makeTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
@@ -82,8 +83,12 @@ describe('a disk that fails', () => {
       sim.run(1000)
       leech.connectTo(seed)
       sim.run(3000)
+      const told = () => seed.engine.counters.get(SES_NUM_OUTGOING_EXTENDED)
+      const before = told()
       seed.drive.failure = 'EIO'
       sim.run(5000)
+      // lt_donthave, for the piece that could not be read
+      expect(told()).toBeGreaterThan(before)
       const status = seed.handle.status()
       expect(status.errc.value()).toBe(EIO)
       expect(status.flags & TorrentFlags.paused).not.toBe(0)

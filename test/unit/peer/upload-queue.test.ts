@@ -58,7 +58,8 @@ class World implements UploadPort {
     this.log.push(`send ${describeRun(run)}`)
     result.release()
   }
-  readFailed(): void {
+  readFailed(run: RequestRun): void {
+    this.queue.rejectPiece(run.piece)
     this.log.push('failed')
     if (!this.closeOnFailure) return
     this.closed = true

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { PeerAvailability } from '../../../src/peer/peer-availability.ts'
+import type { PeerConnection } from '../../../src/peer/peer-connection.ts'
+import { Counters } from '../../../src/stats/counters.ts'
+
+const PIECES = 20
+
+/** A peer of a torrent whose number of pieces becomes known when `ready` is set. */
+class World {
+  ready = false
+  /** By piece: how often it counts in the torrent's picker. */
+  readonly picker: number[] = new Array(PIECES).fill(0)
+  readonly availability: PeerAvailability
+
+  constructor() {
+    const world = this
+    const host = {
+      get geometry() {
+        return world.ready ? { numPieces: PIECES } : null
+      },
+      get ready() {
+        return world.ready
+      },
+      superSeeding: false,
+      uploadOnly: false,
+      peerBecameSeed() {},
+      seenComplete() {},
+      wantsPiece: () => false,
+      peerHas: (_: unknown, piece: number) => void this.picker[piece]!++,
+      peerHasAll: () => this.picker.forEach((_, i) => void this.picker[i]!++),
+      peerHasBits: (_: unknown, bits: { getBit(i: number): boolean }) =>
+        this.picker.forEach((_, i) => void (this.picker[i]! += bits.getBit(i) ? 1 : 0)),
+      peerLost: (_: unknown, piece: number) => void this.picker[piece]!--,
+      peerLostAll: () => this.picker.forEach((_, i) => void this.picker[i]!--),
+      peerLostBits: (_: unknown, bits: { getBit(i: number): boolean }) =>
+        this.picker.forEach((_, i) => void (this.picker[i]! -= bits.getBit(i) ? 1 : 0)),
+    }
+    const peer = {
+      host,
+      disconnecting: false,
+      amInterested: false,
+      session: { counters: new Counters(), settings: { maxPieceCount: 1000 } },
+      stats: { totalPayloadDownload: () => 0 },
+      updateInterest() {},
+      becomeInterested() {},
+      becomeUninterested() {},
+      disconnectIfRedundant: () => false,
+      disconnect() {
+        throw new Error('disconnected')
+      },
+    }
+    this.availability = new PeerAvailability(peer as unknown as PeerConnection)
+  }
+
+  join(): void {
+    this.ready = true
+    this.availability.join()
+  }
+}
+
+test.each([0, 5, PIECES - 1])(
+  'what a peer with all pieces says of piece %i beside does not change its count',
+  piece => {
+    const world = new World()
+    world.availability.onHaveAll()
+    world.availability.onHave(piece)
+    world.join()
+    expect(world.picker).toEqual(new Array(PIECES).fill(1))
+    world.availability.onDontHave(3)
+    expect([world.availability.numHave, world.availability.have.count()]).toEqual([PIECES - 1, PIECES - 1])
+    // says anew what it has: the old count is taken back whole
+    world.availability.onHaveNone()
+    expect(world.picker).toEqual(new Array(PIECES).fill(0))
+  },
+)
+
+test('what is told before the number of pieces is known is counted once it is', () => {
+  const world = new World()
+  for (const piece of [2, 9, 2]) world.availability.onHave(piece)
+  world.join()
+  world.availability.onHave(4)
+  const expected = world.picker.map((_, i) => ([2, 4, 9].includes(i) ? 1 : 0))
+  expect(world.picker).toEqual(expected)
+  expect(world.availability.numHave).toBe(3)
+})
