@@ -34,7 +34,9 @@ export class PeerAvailability {
   }
 
   get isSeed(): boolean {
-    return this.haveAll || (this.have.size() > 0 && this.numHave === this.have.size())
+    if (this.haveAll) return true
+    // as long as the number of pieces is not known, nobody but a peer that says so is known to have all
+    return this.numHave > 0 && this.numHave === this.have.size() && (this.#peer.host?.geometry ?? null) !== null
   }
 
   hasPiece(piece: PieceIndex): boolean {
@@ -78,7 +80,11 @@ export class PeerAvailability {
       }
       // the bits of one that has all are made when it joins
       if (this.haveAll) return
-      if (piece >= this.have.size()) this.have.resize(geometry?.numPieces ?? piece + 1)
+      const size = this.have.size()
+      // doubled, as a peer may tell of one piece after the other
+      if (piece >= size) {
+        this.have.resize(geometry?.numPieces ?? Math.min(Math.max(piece + 1, size * 2), settings.maxPieceCount + 1))
+      }
       if (!this.have.getBit(piece)) {
         this.have.setBit(piece)
         this.numHave++

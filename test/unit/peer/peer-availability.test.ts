@@ -83,3 +83,20 @@ test('what is told before the number of pieces is known is counted once it is', 
   expect(world.picker).toEqual(expected)
   expect(world.availability.numHave).toBe(3)
 })
+
+test('a peer that tells of one piece after the other is no seed before their number is known', () => {
+  const world = new World()
+  const sizes = new Set<number>()
+  for (let piece = 0; piece <= 1000; piece++) {
+    world.availability.onHave(piece)
+    sizes.add(world.availability.have.size())
+    expect(world.availability.isSeed).toBe(false)
+  }
+  // it does not grow with each message, and not beyond the limit
+  expect(sizes.size).toBeLessThan(12)
+  expect(world.availability.have.size()).toBe(1001)
+  world.availability.onHave(1001)
+  expect(world.availability.have.size()).toBe(1001)
+  world.join()
+  expect([world.availability.isSeed, world.availability.numHave]).toEqual([true, PIECES])
+})
