@@ -12,8 +12,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
@@ -132,14 +131,13 @@ async function main() {
       json: { type: 'boolean', default: false },
     },
   })
-  const dist = process.env.DIST ? pathToFileURL(`${resolve(process.env.DIST)}/`) : new URL('../dist/', import.meta.url)
-  const lib = await import(new URL('index.js', dist))
+  const peer = await import('./lib/our-peer.mjs')
   const limit = Number(values.limit)
   const torrent = makeTorrent()
   const rows = []
   for (const direction of ['up', 'down']) {
     for (const count of values.peers.split(',').map(Number)) {
-      rows.push(await measure(lib, torrent, direction, count, limit, Number(values.windows)))
+      rows.push(await measure(peer, torrent, direction, count, limit, Number(values.windows)))
     }
   }
   if (values.json) console.log(JSON.stringify({ bench: 'rates', limit, rows }))
@@ -152,28 +150,13 @@ async function main() {
   }
 }
 
-async function measure(lib, torrent, direction, count, limit, windows) {
+async function measure({ start, until }, torrent, direction, count, limit, windows) {
   const save = mkdtempSync(join(tmpdir(), 'bench-rates-'))
   if (direction === 'up') writeFileSync(join(save, 'rates'), Buffer.alloc(PIECE * PIECES))
-  const session = new lib.Session({
-    listen_interfaces: '127.0.0.1:0',
-    enable_dht: false,
-    enable_lsd: false,
-    enable_upnp: false,
-    enable_natpmp: false,
-    allow_multiple_connections_per_ip: true,
-    connections_limit: 500,
-    connection_speed: 500,
-    alert_mask: lib.AlertCategory.status,
-  })
-  const params = lib.loadTorrentBuffer(torrent.file)
-  params.savePath = save
-  params.flags &= ~(lib.TorrentFlags.paused | lib.TorrentFlags.autoManaged)
-  const handle = session.addTorrent(params)
-  for (let checked = false; !checked; ) {
-    await session.waitForAlert(1000)
-    checked = session.popAlerts().some(alert => alert.what() === 'torrent_checked')
-  }
+  const file = join(save, 'rates.torrent')
+  writeFileSync(file, torrent.file)
+  const { session, handle } = start(file, save, ['connections_limit=500', 'connection_speed=500'])
+  await until(session, 'torrent_checked')
   if (direction === 'up') handle.setUploadLimit(limit)
   else handle.setDownloadLimit(limit)
   const role = direction === 'up' ? 'leech' : 'seed'

@@ -2,7 +2,7 @@
  * What one peer has asked of us: requests admitted, blocks being read, blocks sent.
  *
  * Peers ask for one block after the other. What they ask for in a row is kept, read and sent as one run,
- * up to 256 KiB at a time: most of what a seed does is then done once for 16 blocks.
+ * up to a line of the read cache at a time: most of what a seed does is then done once for 16 blocks.
  */
 
 import { BLOCK_SIZE, type PieceIndex } from '../core/brands.ts'
@@ -18,6 +18,7 @@ import {
 } from '../stats/counter-ids.ts'
 import type { Counters } from '../stats/counters.ts'
 import type { DiskError, ReadResult } from '../storage/disk-io.ts'
+import { LINE_SIZE } from '../storage/read-cache.ts'
 
 /** Part of a piece, as `request`, `cancel` and `reject` name it. */
 export interface BlockRequest {
@@ -77,8 +78,6 @@ export interface UploadPort {
 
 /** How many requests ahead a disk read begins, so that no request need wait for it: a mebibyte of them. */
 const AHEAD_REQUESTS = 64
-/** Bytes read and sent at once, from a multiple of it on: a line of the read cache. */
-const STEP = 256 * 1024
 
 interface Read {
   readonly run: RequestRun
@@ -248,7 +247,7 @@ export class UploadQueue {
 
   /** Reads from the beginning of the oldest run, which is off the queue; what is left of it goes back to its head. */
   #readFrom(run: RequestRun, room: number): void {
-    const toStep = Math.ceil((STEP - (run.begin % STEP)) / run.length)
+    const toStep = Math.ceil((LINE_SIZE - (run.begin % LINE_SIZE)) / run.length)
     const count = Math.min(run.count, toStep, Math.ceil(room / run.length))
     this.#waiting -= count
     if (count < run.count) {
@@ -258,7 +257,7 @@ export class UploadQueue {
   }
 
   #read(run: RequestRun): void {
-    if (run.begin % STEP === 0) this.#lookAhead(run.piece)
+    if (run.begin % LINE_SIZE === 0) this.#lookAhead(run.piece)
     if (this.#reads.length === 0) {
       const cached = this.#port.readCached(run)
       if (cached !== null) {

@@ -90,7 +90,7 @@ export class NodeStream implements Stream {
       host: options.to[0],
       port: options.to[1],
       noDelay: true,
-      onread: { buffer: this.#nextBuffer, callback: this.#onRead },
+      onread: { buffer: this.#nextBuffer(readBuffer()), callback: this.#onRead },
     }
     if (options.local != null) {
       connectOptions.localAddress = options.local[0]
@@ -208,10 +208,12 @@ export class NodeStream implements Stream {
     this.#handler?.onConnect()
   }
 
-  readonly #nextBuffer = (): Uint8Array => {
-    const buffer = readBuffer()
-    const size = this.#handler?.readSize?.(buffer.length) ?? buffer.length
-    return size === buffer.length ? buffer : buffer.subarray(0, size)
+  /** Says before each read how much of the buffer it may fill. */
+  #nextBuffer(buffer: Uint8Array): () => Uint8Array {
+    return () => {
+      const size = this.#handler?.readSize?.(buffer.length) ?? buffer.length
+      return size === buffer.length ? buffer : buffer.subarray(0, size)
+    }
   }
 
   readonly #onRead = (count: number, buffer: Uint8Array): boolean => {

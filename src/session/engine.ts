@@ -27,7 +27,6 @@ import { Turn } from '../core/turn.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource, IpVoter } from '../net/ip-voter.ts'
-import { parseInterfaceNames } from '../net/listen-interfaces.ts'
 import { PortFilter } from '../net/port-filter.ts'
 import { proxyFor } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
@@ -48,6 +47,7 @@ import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker
 import { TrackerManager } from '../tracker/tracker-manager.ts'
 import { GlobalChoker } from './global-choker.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
+import { OutgoingAddress } from './outgoing-address.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
 import { TorrentHandle } from './torrent-handle.ts'
@@ -101,7 +101,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   #connectBudget = 0
   #connectQueued = false
   #submitQueued = false
-  #connectTurn = 0
+  readonly #outgoing: OutgoingAddress
   #closed = false
   #closing: (() => void) | null = null
 
@@ -115,6 +115,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       () => this.#submitDisk(),
     )
     this.settings = new SessionSettings(options.settings, options.maxOpenFiles)
+    this.#outgoing = new OutgoingAddress(this.settings, runtime)
     this.paused = options.paused === true
     this.ipFilter = options.ipFilter?.clone() ?? new IpFilter()
     this.alerts = new AlertQueue(runtime, this.settings.alertMask, this.settings.alertQueueSize)
@@ -458,37 +459,11 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
   connect(to: Endpoint): Stream {
     const { settings } = this
-    return this.runtime.connect({ to, local: this.#outgoingEndpoint(to), proxy: proxyFor(settings, 'peer') })
+    return this.runtime.connect({ to, local: this.#outgoing.next(to), proxy: proxyFor(settings, 'peer') })
   }
 
   boosted(): void {
     this.#connectBudget--
-  }
-
-  /** Where a connection starts from, by `outgoing_interfaces` and `outgoing_port`; `null` leaves it to the system. */
-  #outgoingEndpoint(to: Endpoint): Endpoint | null {
-    const from = this.#outgoingInterface(to)
-    const { outgoingPort, numOutgoingPorts } = this.settings
-    if (outgoingPort <= 0) return from
-    const last = Math.min(65535, outgoingPort + Math.max(0, numOutgoingPorts))
-    if (this.#nextPort < outgoingPort || this.#nextPort > last) this.#nextPort = outgoingPort
-    return [from?.[0] ?? (isV6(to[0]) ? '::' : '0.0.0.0'), this.#nextPort++]
-  }
-
-  #nextPort = 0
-
-  /** One of `outgoing_interfaces`, in turn, that fits the family. */
-  #outgoingInterface(to: Endpoint): Endpoint | null {
-    const text = this.settings.outgoingInterfaces
-    if (text === '') return null
-    const v6 = isV6(to[0])
-    const candidates: string[] = []
-    for (const name of parseInterfaceNames(text)) {
-      if (/^[\d.]+$/.test(name) || name.includes(':')) candidates.push(name)
-      else for (const i of this.runtime.interfaces()) if (i.name === name) candidates.push(i.address)
-    }
-    const fitting = candidates.filter(address => isV6(address) === v6)
-    return fitting.length === 0 ? null : [fitting[this.#connectTurn++ % fitting.length]!, 0]
   }
 
   get numConnections(): number {

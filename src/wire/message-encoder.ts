@@ -83,12 +83,8 @@ export function encodeRequest(out: ByteWriter, piece: number, begin: number, len
 
 /** A whole `piece` message with its payload copied: for tests and small messages. */
 export function encodePiece(out: ByteWriter, piece: number, begin: number, payload: Uint8Array): void {
-  out
-    .uint32(9 + payload.length)
-    .uint8(MessageId.piece)
-    .uint32(piece)
-    .uint32(begin)
-    .bytes(payload)
+  encodePieceHeader(out, piece, begin, payload.length)
+  out.bytes(payload)
 }
 
 export function encodeCancel(out: ByteWriter, piece: number, begin: number, length: number): void {
