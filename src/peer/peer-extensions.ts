@@ -3,7 +3,7 @@
  *
  * Others learn what the peer told by the connection's own fields: `clientVersion`, `maxOutRequests`, `peerUploadOnly`.
  *
- * @see BEP 10, BEP 21 (`upload_only`), BEP 54 (`lt_donthave`)
+ * @see BEP 10, BEP 11 (`ut_pex`, which has a file of its own), BEP 21 (`upload_only`), BEP 54 (`lt_donthave`)
  */
 
 import type { PieceIndex } from '../core/brands.ts'
@@ -17,6 +17,7 @@ import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } fr
 import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import { Severity } from './peer-host.ts'
+import { PeerPex } from './peer-pex.ts'
 
 /** The extended messages we take. */
 const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
@@ -25,12 +26,14 @@ const MAX_EXTENDED_LENGTH = 65536
 
 export class PeerExtensions {
   readonly #peer: PeerConnection
+  readonly pex: PeerPex
   /** The ids the peer gave to its messages; 0: it does not take them. */
   #uploadOnlyId = 0
   #dontHaveId = 0
 
   constructor(peer: PeerConnection) {
     this.#peer = peer
+    this.pex = new PeerPex(peer)
   }
 
   writeHandshake(): void {
@@ -38,7 +41,11 @@ export class PeerExtensions {
     const { settings, counters } = session
     const port = outgoing ? session.listenPort(link.stream.local[0]) : 0
     encodeExtendedHandshake(link.out(), {
-      ids: { upload_only: ExtensionId.upload_only, lt_donthave: ExtensionId.lt_donthave },
+      ids: {
+        ...(this.pex.offer() ? { ut_pex: ExtensionId.ut_pex } : {}),
+        upload_only: ExtensionId.upload_only,
+        lt_donthave: ExtensionId.lt_donthave,
+      },
       yourIp: endpoint[0],
       requestQueue: settings.maxAllowedInRequestQueue,
       completeAgo: host!.completeAgo(),
@@ -65,6 +72,7 @@ export class PeerExtensions {
 
   /** @returns true to get the message */
   onHeader(id: number, length: number): boolean {
+    if (id === ExtensionId.ut_pex) return this.pex.onHeader(length)
     if (!KNOWN_EXTENDED.has(id)) {
       const error = libtorrentError(LibtorrentErrors.invalidMessage)
       this.#peer.disconnect(error, Operation.bittorrent, Severity.peerError)
@@ -76,6 +84,7 @@ export class PeerExtensions {
   onMessage(id: number, payload: Uint8Array): void {
     const peer = this.#peer
     if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload)
+    else if (id === ExtensionId.ut_pex) this.pex.onMessage(payload)
     else if (id === ExtensionId.upload_only) {
       const on = decodeUploadOnly(payload)
       if (on !== null) this.#setPeerUploadOnly(on)
@@ -96,6 +105,7 @@ export class PeerExtensions {
     session.counters.inc(C.SES_NUM_INCOMING_EXT_HANDSHAKE)
     this.#uploadOnlyId = handshake.ids.get('upload_only') ?? 0
     this.#dontHaveId = handshake.ids.get('lt_donthave') ?? 0
+    this.pex.onHandshake(handshake.ids.get('ut_pex') ?? 0, handshake.listenPort)
     if (handshake.listenPort > 0) host.peerListenPort(peer, handshake.listenPort)
     if (peer.disconnecting) return
     if (handshake.completeAgo >= 0) host.seenComplete(handshake.completeAgo)

@@ -15,6 +15,7 @@ import type { Counters } from '../stats/counters.ts'
 import type { DiskError, ReadResult } from '../storage/disk-io.ts'
 import type { Slot, SlotPool } from '../storage/slab.ts'
 import type { PeerConnection } from './peer-connection.ts'
+import type { PexHost } from './peer-pex.ts'
 import type { BlockRequest, RequestRun } from './upload-queue.ts'
 
 /** How grave the end of a connection is; decides the alert and whether the peer is blamed. */
@@ -48,6 +49,7 @@ export interface PeerHost {
   readonly superSeeding: boolean
   readonly numPeers: number
   readonly maxConnections: number
+  readonly pex: PexHost
   /** Pieces that are whole, as the `bitfield` message shows them. Only if `ready`. */
   havePiece(piece: PieceIndex): boolean
   readonly numHave: number
@@ -139,6 +141,12 @@ export type PeerNotice =
   | { readonly kind: 'invalidRequest'; readonly request: BlockRequest; readonly withheld: boolean }
   | { readonly kind: 'incomingRequests' | 'blocksUploaded'; readonly run: RequestRun }
   | { readonly kind: 'outstandingLimit' }
+  | {
+      readonly kind: 'log'
+      readonly direction: 'incomingMessage' | 'outgoingMessage'
+      readonly event: 'pex' | 'pexDiff' | 'pexFull'
+      readonly text: string
+    }
 
 /** What a connection needs of the session. */
 export interface PeerSession {

@@ -27,6 +27,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
   }
   if (!peer.connecting && !peer.inHandshake && now - peer.lastSent >= (settings.peerTimeout * 1000) / 2)
     peer.keepAlive()
+  peer.extensions.pex.tick(now)
 
   const received = stats.sinceTick(DOWNLOAD_PAYLOAD)
   peer.download.tick(now, peer.downloadedLastSecond, received)

@@ -2,6 +2,7 @@
  * What the connections of a torrent see of it: each of their events goes to the one or two parts it concerns.
  */
 
+import { PeerLogAlert } from '../alert/log-alerts.ts'
 import {
   BlockDownloadingAlert,
   BlockTimeoutAlert,
@@ -28,6 +29,7 @@ import type { Geometry } from '../metainfo/geometry.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
 import { Severity } from '../peer/peer-host.ts'
+import type { PexHost } from '../peer/peer-pex.ts'
 import { type BlockRequest, type RequestRun, RequestVerdict, requestOf } from '../peer/upload-queue.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { DiskError, ReadFlags, ReadResult } from '../storage/disk-io.ts'
@@ -80,6 +82,9 @@ export class PeerGate implements PeerHost {
   }
   get maxConnections(): number {
     return this.#torrent.maxConnections
+  }
+  get pex(): PexHost {
+    return this.#torrent.pex
   }
 
   havePiece(piece: PieceIndex): boolean {
@@ -471,6 +476,13 @@ export class PeerGate implements PeerHost {
       case 'outstandingLimit':
         if (alerts.wants(PerformanceAlert)) {
           alerts.post(new PerformanceAlert(torrent, PerformanceWarning.outstandingRequestLimitReached))
+        }
+        break
+      case 'log':
+        if (alerts.wants(PeerLogAlert)) {
+          const direction = PeerLogAlert.Direction[notice.direction]
+          const event = PeerLogAlert.Event[notice.event]
+          alerts.post(new PeerLogAlert(torrent, endpoint, pid, direction, event, notice.text))
         }
         break
     }

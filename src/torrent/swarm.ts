@@ -144,6 +144,23 @@ export class Swarm implements PeerListHost {
     }
   }
 
+  /**
+   * The torrent has turned out to be private: peers known from the DHT, peer exchange or local discovery alone are
+   * let go, connected or not.
+   *
+   * Deviation: libtorrent keeps them, and goes on exchanging peers.
+   *
+   * @see BEP 27
+   */
+  forgetPublicPeers(): void {
+    for (const entry of this.#list?.entries().slice() ?? []) {
+      if (entry.source === 0 || (entry.source & ~PUBLIC_SOURCES) !== 0) continue
+      entry.connection?.disconnect(libtorrentError(LibtorrentErrors.noError), Operation.bittorrent)
+      this.list.erasePeer(entry)
+    }
+    this.#host.connectionsChanged()
+  }
+
   // ---- connecting --------------------------------------------------------------------------------
 
   /** Candidates there are for more connections. */
@@ -365,6 +382,9 @@ export class Swarm implements PeerListHost {
     for (const peer of this.connections) peer.updateInterest(counter)
   }
 }
+
+/** Where anybody may say who is in a swarm. */
+const PUBLIC_SOURCES = PeerSource.dht | PeerSource.pex | PeerSource.lsd
 
 function duplicate(): ErrorCode {
   return libtorrentError(LibtorrentErrors.duplicatePeerId)

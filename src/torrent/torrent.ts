@@ -46,6 +46,7 @@ import { FileOperations } from './file-operations.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { PeerGate } from './peer-gate.ts'
+import { PexState } from './pex-state.ts'
 import { PieceDeadlines } from './piece-deadlines.ts'
 import type { PiecePicker } from './piece-picker.ts'
 import { PieceVerdicts } from './piece-verdicts.ts'
@@ -79,6 +80,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   readonly verdicts: PieceVerdicts
   readonly files: FileOperations
   readonly checker: Checker
+  readonly pex = new PexState(this)
   readonly times: ActiveTimes
   readonly needSave = new NeedSave()
   readonly host: PeerGate
@@ -224,6 +226,15 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     return this.isFinished || this.uploadMode
   }
 
+  /** Only its trackers may say who is in it; false as long as the metadata is not known. @see BEP 27 */
+  get isPrivate(): boolean {
+    return (this.info ?? this.added?.ti)?.priv() ?? false
+  }
+
+  get pexDisabled(): boolean {
+    return (this.otherFlags & TorrentFlags.disablePex) !== 0
+  }
+
   get isPaused(): boolean {
     return this.paused || this.sessionPaused
   }
@@ -318,6 +329,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     }
     this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops)
     this.files.openStorage(this.content)
+    if (info.priv()) this.swarm.forgetPublicPeers()
     if (params.flags & TorrentFlags.seedMode) {
       this.seedMode = new SeedMode(this, info.numPieces(), params.verifiedBits)
       this.content.haveAll = true
@@ -913,6 +925,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     const moving = this.stats.uploadRate() > 0 || this.stats.downloadRate() > 0
     if (!this.isPaused || this.gracefulPause) {
       if (!this.uploadMode) this.deadlines.tick(now)
+      this.pex.tick(now)
       for (const peer of this.swarm.connections.slice()) {
         if (!peer.disconnecting) secondTick(peer, now, elapsedMs)
       }
