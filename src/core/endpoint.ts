@@ -139,7 +139,10 @@ export function isMulticast(address: string): boolean {
   return isV4(address) ? first >= 224 && first < 240 : first === 0xff
 }
 
-/** Addresses of a network of one's own: private, link-local and loopback ranges (`is_local` of libtorrent). */
+/**
+ * Addresses of a network of one's own, or of one's provider: private, shared, link-local, site-local and loopback ranges
+ * (`is_local` of libtorrent).
+ */
 export function isLocal(address: string): boolean {
   const b = addressBytes(address)
   if (b.length === 4) {
@@ -148,10 +151,19 @@ export function isLocal(address: string): boolean {
       (b[0] === 172 && (b[1]! & 0xf0) === 16) ||
       (b[0] === 192 && b[1] === 168) ||
       (b[0] === 169 && b[1] === 254) ||
-      b[0] === 127
+      b[0] === 127 ||
+      (b[0] === 100 && (b[1]! & 0xc0) === 64)
     )
   }
-  return isLinkLocal(address) || (b[0]! & 0xfe) === 0xfc || isLoopback(address)
+  const scope = b[0] === 0xff ? b[1]! & 0x0f : 0
+  return (
+    isLinkLocal(address) ||
+    (b[0]! & 0xfe) === 0xfc ||
+    (b[0] === 0xfe && (b[1]! & 0xc0) === 0xc0) ||
+    scope === 2 ||
+    scope === 5 ||
+    isLoopback(address)
+  )
 }
 
 export function isLinkLocal(address: string): boolean {
