@@ -44,7 +44,13 @@ export interface SimTorrent {
 }
 
 /** Makes a v1 torrent of one file. */
-export function makeTorrent(size: number, pieceLength: number, seed = 1, trackers: readonly string[] = []): SimTorrent {
+export function makeTorrent(
+  size: number,
+  pieceLength: number,
+  seed = 1,
+  trackers: readonly string[] = [],
+  isPrivate = false,
+): SimTorrent {
   const content = new Uint8Array(size)
   new SeededRng(seed).fill(content)
   const creator = new CreateTorrent([new CreateFileEntry(`file-${seed}`, size)], pieceLength, CreateFlags.v1Only)
@@ -53,6 +59,7 @@ export function makeTorrent(size: number, pieceLength: number, seed = 1, tracker
     creator.setHash(piece, new Sha1Hash(sha1(content.subarray(at, at + creator.pieceSize(piece)))))
   }
   for (const tracker of trackers) creator.addTracker(tracker)
+  creator.setPriv(isPrivate)
   const file = creator.generateBuf()
   return { content, pieceLength, file, infoHash: loadTorrentBuffer(file).ti!.infoHashes().v1 }
 }
