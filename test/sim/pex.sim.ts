@@ -7,6 +7,7 @@ import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
 import { IpFilter } from '../../src/net/ip-filter.ts'
 import { PeerInfo } from '../../src/peer/peer-info.ts'
 import * as C from '../../src/stats/counter-ids.ts'
+import { PeerSource } from '../../src/torrent/peer-entry.ts'
 import { encodePex } from '../../src/wire/ut-pex.ts'
 import { inArena } from './lib/arena.ts'
 import { FakePeer, PeerMessage } from './lib/fake-peer.ts'
@@ -18,6 +19,10 @@ const torrent = makeTorrent(20 * PIECE, PIECE)
 const privateTorrent = makeTorrent(20 * PIECE, PIECE, 1, [], true)
 
 const outside = (n: number) => ({ addresses: [`81.5.${n >> 8}.${n & 255}`] })
+
+const withoutPex: NodeOptions['params'] = params => {
+  params.flags |= TorrentFlags.disablePex
+}
 
 /** The addresses a session is connected to, and how it knows of them. */
 function peersOf(node: SwarmNode): Map<string, number> {
@@ -62,10 +67,7 @@ describe('two peers that know a third', () => {
 
   test('are told when it is turned on, and not before', () => {
     simulate(2, sim => {
-      const params: NodeOptions['params'] = p => {
-        p.flags |= TorrentFlags.disablePex
-      }
-      const { swarm, middle, left, right } = three(sim, torrent, {}, { params })
+      const { swarm, middle, left, right } = three(sim, torrent, {}, { params: withoutPex })
       sim.run(300_000)
       for (const node of [left, right]) {
         expect([...peersOf(node).keys()]).toEqual([address(middle)])
@@ -80,10 +82,7 @@ describe('two peers that know a third', () => {
 
   test('do not take what they are told if they have it turned off', () => {
     simulate(3, sim => {
-      const params: NodeOptions['params'] = p => {
-        p.flags |= TorrentFlags.disablePex
-      }
-      const { swarm, middle, left, right } = three(sim, torrent, { params }, {})
+      const { swarm, middle, left, right } = three(sim, torrent, { params: withoutPex }, {})
       sim.run(300_000)
       expect(middle.engine.counters.get(C.SES_NUM_OUTGOING_PEX)).toBeGreaterThan(1)
       for (const node of [left, right]) expect([...peersOf(node).keys()]).toEqual([address(middle)])
@@ -136,6 +135,28 @@ describe('two peers that know a third', () => {
       expect([...peersOf(left!).keys()].sort()).toEqual(['2001:db8::1', '2001:db8::3'])
       swarm.close()
     })
+  })
+})
+
+test('a torrent that turns out to be private lets go of peers it should not know', () => {
+  simulate(7, sim => {
+    const swarm = new Swarm(sim, torrent)
+    const node = swarm.add('node', { host: outside(1), params: withoutPex })
+    const sources = [PeerSource.pex, PeerSource.dht | PeerSource.lsd, PeerSource.tracker | PeerSource.pex, 0]
+    const others = sources.map((_, n) => swarm.add(`other ${n}`, { host: outside(n + 2), params: withoutPex }))
+    const incoming = swarm.add('incoming', { host: outside(9), params: withoutPex })
+    sim.run(1000)
+    for (const [n, other] of others.entries()) node.handle.connectPeer(other.endpoint as Endpoint, sources[n])
+    incoming.connectTo(node)
+    sim.run(5000)
+    for (const [n, source] of sources.entries()) node.handle.connectPeer([`81.9.0.${n}`, 6881], source)
+    expect([peersOf(node).size, node.handle.status().listPeers]).toEqual([5, 9])
+    const [inner] = node.engine.registry.all()
+    node.engine.turn.call(() => inner!.swarm.forgetPublicPeers())
+    inner!.swarm.list.checkInvariant()
+    expect([...peersOf(node).keys()].sort()).toEqual([others[2]!, others[3]!, incoming].map(address).sort())
+    expect(node.handle.status().listPeers).toBe(5)
+    swarm.close()
   })
 })
 
