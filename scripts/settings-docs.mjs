@@ -181,11 +181,7 @@ export const TOPICS = [
       ],
       max_peerlist_size: ['How many peers a torrent remembers; 0 is no limit.', 'yes'],
       max_paused_peerlist_size: ['How many peers a paused torrent remembers.', 'yes'],
-      max_pex_peers: [
-        'How many peers of one peer are taken from peer exchange.',
-        'not yet',
-        'peer exchange is not there yet',
-      ],
+      max_pex_peers: ['How many peers of one peer are taken from peer exchange, of IPv4 and of IPv6 each.', 'yes'],
     },
   },
   {
