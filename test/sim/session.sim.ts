@@ -55,7 +55,14 @@ describe('filters', () => {
   test('by address close connections there are, refuse new ones, and tell of both', () => {
     simulate(3, sim => {
       const swarm = new Swarm(sim, makeTorrent(64 * PIECE, PIECE))
-      const seed = swarm.add('seed', { has: 'all', host: { up: { bytesPerSecond: 50_000 } } })
+      const seed = swarm.add('seed', {
+        has: 'all',
+        host: { up: { bytesPerSecond: 50_000 } },
+        // the two others are not to hear of each other
+        params: params => {
+          params.flags |= TorrentFlags.disablePex
+        },
+      })
       const leech = swarm.add('leech')
       const exempt = swarm.add('exempt', {
         params: params => {
