@@ -134,7 +134,9 @@ describe.runIf(canTest('transmission'))('magnet links, with transmission', () =>
   test('it gets the metadata and the files from us', async () => {
     const save = space.dir('leech')
     const leech = kept(await Transmission.start({ torrent: magnet(content), save }))
-    const seed = await ourSeed(content)
+    // it closes its connections once it has the metadata
+    const settings = { min_reconnect_time: 2 }
+    const seed = kept(await Ours.start({ torrent: content.torrent, save: content.parent, settings }))
     seed.handle.connectPeer(leech.endpoint)
     await leech.finished()
     expectArrived(content, save, { emptyFiles: false })
