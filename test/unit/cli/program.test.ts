@@ -176,9 +176,9 @@ describe('create, info and magnet', () => {
       infoHash: hash,
     })
 
-    const info = JSON.parse((await cli('info', stdout.trim(), '--json')).stdout)
+    const info = JSON.parse((await cli('info', stdout.trim(), '--json', '--no-fetch')).stdout)
     expect(info).toMatchObject({ name: 'album', infoHash: hash, files: null, totalSize: null })
-    expect((await cli('info', stdout.trim())).stdout).toContain('not known before the metadata is there')
+    expect((await cli('info', stdout.trim(), '--no-fetch')).stdout).toContain('not known before the metadata is there')
   })
 
   test('an earlier result inside the directory is no part of the new one', async () => {
