@@ -50,3 +50,10 @@ export function parseSize(text: string): number {
   if (size === 0) throw new InvalidArgumentError('Expected a number of bytes, such as 262144, 256K or 1M.')
   return size
 }
+
+/** Seconds, 1 to a day. */
+export function parseSeconds(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (seconds < 1 || seconds > 86_400) throw new InvalidArgumentError('Expected a number of seconds, 1 to 86400.')
+  return seconds
+}

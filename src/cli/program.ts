@@ -2,8 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { collectAssignment, collectPeer, collectUrl, parseListen, parseSize } from './arguments.ts'
+import { collectAssignment, collectPeer, collectUrl, parseListen, parseSeconds, parseSize } from './arguments.ts'
 import type { CreateOptions } from './create.ts'
+import type { InfoOptions } from './info.ts'
 import { type CliIo, type CommandContext, CommandError, printJson, UsageError } from './io.ts'
 import type { TransferOptions } from './transfer-params.ts'
 import type { VerifyOptions } from './verify.ts'
@@ -150,12 +151,16 @@ function readingCommands(program: Command, perform: Perform): void {
   program
     .command('info')
     .summary('what is in a torrent')
-    .description('Shows what is in a torrent: name, files, sizes, hashes, trackers.')
+    .description('Shows what is in a torrent: name, files, sizes, hashes, trackers. Of a magnet link, peers are asked.')
     .argument('<torrent>', 'file, magnet link or http(s) address of a file')
+    .option('--no-fetch', 'only what the magnet link itself says')
+    .option('--timeout <seconds>', 'how long to look for peers that tell', parseSeconds, 120)
+    .option('--peer <host:port>', 'peer to ask; may be given again', collectPeer)
+    .option('--set <name=value>', 'any setting of the session; may be given again', collectAssignment)
     .addOption(jsonOption())
     .addHelpText('after', EXIT_CODES)
-    .action((torrent: string, options: Json) =>
-      perform(options.json === true, async ctx => (await import('./info.ts')).info(torrent, ctx)),
+    .action((torrent: string, options: InfoOptions & Json) =>
+      perform(options.json === true, async ctx => (await import('./info.ts')).info(torrent, options, ctx)),
     )
   program
     .command('magnet')

@@ -1,6 +1,7 @@
 /**
  * Where the command line keeps how far a transfer is: `.<info-hash>.resume` beside the data, in libtorrent's
- * format. It moves with the data, and is removed when a download is complete.
+ * format. It moves with the data, and is removed when a download is complete. The hash is the one that the user gave
+ * the torrent by: a magnet link may name only one of two.
  */
 
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -8,9 +9,9 @@ import { join } from 'node:path'
 import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
 import { hashName } from './torrent-source.ts'
 
-/** The file for a torrent. */
-export function resumePath(savePath: string, infoHashes: InfoHash): string {
-  return join(savePath, `.${hashName(infoHashes)}.resume`)
+/** The file for a torrent. @param name of `hashName` */
+export function resumePath(savePath: string, name: string): string {
+  return join(savePath, `.${name}.resume`)
 }
 
 /**
@@ -19,7 +20,7 @@ export function resumePath(savePath: string, infoHashes: InfoHash): string {
  * @returns `null` if there is nothing, or an `Error` if it is of no use
  */
 export async function loadResume(savePath: string, infoHashes: InfoHash): Promise<AddTorrentParams | Error | null> {
-  const path = resumePath(savePath, infoHashes)
+  const path = resumePath(savePath, hashName(infoHashes))
   let bytes: Uint8Array
   try {
     bytes = await readFile(path)
@@ -39,8 +40,8 @@ export async function loadResume(savePath: string, infoHashes: InfoHash): Promis
 }
 
 /** Writes it in one step, so that a crash leaves the old file or the new one. */
-export async function saveResume(savePath: string, params: AddTorrentParams): Promise<void> {
-  const path = resumePath(savePath, params.infoHashes)
+export async function saveResume(savePath: string, name: string, params: AddTorrentParams): Promise<void> {
+  const path = resumePath(savePath, name)
   const temporary = `${path}.tmp`
   try {
     await mkdir(savePath, { recursive: true })
@@ -53,6 +54,6 @@ export async function saveResume(savePath: string, params: AddTorrentParams): Pr
 }
 
 /** Removes it, if it is there. */
-export async function removeResume(savePath: string, infoHashes: InfoHash): Promise<void> {
-  await rm(resumePath(savePath, infoHashes), { force: true })
+export async function removeResume(savePath: string, name: string): Promise<void> {
+  await rm(resumePath(savePath, name), { force: true })
 }

@@ -40,7 +40,7 @@ export async function resolvePeers(peers: readonly HostPort[] = []): Promise<End
 /**
  * Loads a torrent, and what an earlier run has left of it.
  *
- * @throws CommandError if it cannot be loaded, or there is no way to its metadata
+ * @throws CommandError if it cannot be loaded
  */
 export async function prepareTorrent(
   source: string,
@@ -53,7 +53,7 @@ export async function prepareTorrent(
   const resume = await loadResume(options.savePath, loaded.infoHashes)
   if (resume instanceof Error) warnings.push(`starting over with a check of the files: ${resume.message}`)
   const earlier = resume instanceof Error ? null : resume
-  const params = withMetadata(loaded, earlier) ?? (await metadataOfMagnet(source, loaded, signal))
+  const params = withMetadata(loaded, earlier) ?? (await exactSourceOf(source, loaded, warnings, signal)) ?? loaded
   params.savePath = options.savePath
   params.flags = TorrentFlags.defaultFlags & ~(TorrentFlags.paused | TorrentFlags.autoManaged)
   if (options.sequential) params.flags |= TorrentFlags.sequentialDownload
@@ -79,18 +79,22 @@ function withMetadata(loaded: AddTorrentParams, earlier: AddTorrentParams | null
   return earlier
 }
 
-async function metadataOfMagnet(
+/** The torrent at an address that the magnet link names; `null` if peers have to be asked. */
+async function exactSourceOf(
   source: string,
   magnet: AddTorrentParams,
+  warnings: string[],
   signal: AbortSignal,
-): Promise<AddTorrentParams> {
-  const exact = isMagnet(source) ? await loadExactSource(source, magnet, signal) : null
-  if (exact === null) {
-    throw new CommandError(
-      'the magnet link does not say what is in the torrent, and asking peers for that (BEP 9) is not in this ' +
-        'version yet: give the .torrent file or its address, or a magnet link with an xs= address',
-    )
+): Promise<AddTorrentParams | null> {
+  if (!isMagnet(source)) return null
+  let exact: AddTorrentParams | null = null
+  try {
+    exact = await loadExactSource(source, magnet, signal)
+  } catch (error) {
+    if (!(error instanceof CommandError) || signal.aborted) throw error
+    warnings.push(error.message)
   }
+  if (exact === null) return null
   exact.trackers.push(...magnet.trackers.filter(url => !exact.trackers.includes(url)))
   exact.peers = [...exact.peers, ...magnet.peers]
   exact.filePriorities = magnet.filePriorities

@@ -38,7 +38,7 @@ const STATES: Readonly<Record<number, string>> = {
 
 interface Entry {
   readonly handle: TorrentHandle
-  readonly name: string
+  name: string
   readonly infoHash: string
   readonly startedAt: number
   /** Bytes that were there before; set when the check is over. */
@@ -106,8 +106,8 @@ class TransferRun {
     if (this.#mode === 'seed') params.flags |= TorrentFlags.stopWhenReady
     const handle = this.#session.addTorrent(params)
     if (this.#entries.has(handle)) return
-    const name = params.name || handle.status().name
     const infoHash = hashName(params.infoHashes)
+    const name = params.name || handle.status().name || infoHash
     const entry: Entry = {
       handle,
       name,
@@ -117,11 +117,18 @@ class TransferRun {
       outcome: 'running',
     }
     this.#entries.set(handle, entry)
-    this.#display.note('added', `${name}: ${formatBytes(params.ti?.sizeOnDisk() ?? 0)}`, {
-      name,
-      infoHash,
-      savePath: params.savePath,
-    })
+    const size = params.ti === null ? 'asking peers for what is in it' : formatBytes(params.ti.sizeOnDisk())
+    this.#display.note('added', `${name}: ${size}`, { name, infoHash, savePath: params.savePath })
+  }
+
+  /** Peers have told what is in the torrent. */
+  #described(entry: Entry): void {
+    const info = entry.handle.torrentFile()
+    if (info === null) return
+    entry.name = info.name()
+    const { name, infoHash } = entry
+    const totalBytes = info.sizeOnDisk()
+    this.#display.note('metadata', `${name}: ${formatBytes(totalBytes)}`, { name, infoHash, totalBytes })
   }
 
   /** @returns the exit code */
@@ -178,7 +185,7 @@ class TransferRun {
       return
     }
     const checking = STATES[status.state] === 'checking'
-    if (checking) return
+    if (checking || !status.hasMetadata) return
     entry.startBytes ??= status.totalWantedDone
     if (entry.outcome === 'complete') {
       // `stopWhenReady` has done its work, be it a moment after the check
@@ -224,6 +231,10 @@ class TransferRun {
   #listen(): void {
     const session = this.#session
     const wakeUp = () => this.#wakeUp()
+    session.on('metadata_received', alert => {
+      const entry = this.#entries.get(alert.handle)
+      if (entry !== undefined) this.#described(entry)
+    })
     session.on('torrent_finished', wakeUp)
     session.on('torrent_checked', wakeUp)
     session.on('torrent_error', wakeUp)
@@ -248,7 +259,8 @@ class TransferRun {
     })
     session.on('save_resume_data', alert => {
       const done = this.#saving.get(alert.handle)
-      saveResume(this.#options.savePath, alert.params)
+      const name = this.#entries.get(alert.handle)!.infoHash
+      saveResume(this.#options.savePath, name, alert.params)
         .catch((error: Error) => this.#display.note('warning', `progress is not saved: ${error.message}`))
         .finally(done)
     })
@@ -279,7 +291,7 @@ class TransferRun {
     for (const entry of this.#entries.values()) {
       const { handle } = entry
       if (entry.outcome === 'complete' && this.#mode === 'download' && !this.#options.seed) {
-        waiting.push(removeResume(this.#options.savePath, handle.infoHashes()))
+        waiting.push(removeResume(this.#options.savePath, entry.infoHash))
         continue
       }
       if (entry.outcome === 'failed' && this.#mode === 'seed') continue

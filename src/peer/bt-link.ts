@@ -85,6 +85,13 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#wantFlush()
   }
 
+  /** Sends bytes that nobody changes any more, after what was written to `out()`. */
+  write(view: Uint8Array): void {
+    if (this.#closed) return
+    this.#buffer.append(view)
+    this.#wantFlush()
+  }
+
   /**
    * Sends the payload of a `piece` message whose header was written to `out()` just before.
    *

@@ -376,6 +376,7 @@ export class PeerConnection implements BtLinkOwner {
     this.link.close()
     this.download.close()
     this.uploads.queue.clear()
+    this.extensions.metadata.left()
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
@@ -415,7 +416,14 @@ export class PeerConnection implements BtLinkOwner {
     this.handshake.onPeerId(peerId)
   }
 
-  /** The files are checked, or the metadata came: brings the peer's state in line with the geometry. */
+  /** The metadata came: what the peer tells from now on is checked against it. */
+  metadataKnown(): void {
+    if (this.disconnecting || this.host === null) return
+    this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
+    this.extensions.metadata.known()
+  }
+
+  /** The files are checked: brings the peer's state in line with the geometry. */
   hostReady(): void {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)

@@ -3,7 +3,7 @@
  *
  * Others learn what the peer told by the connection's own fields: `clientVersion`, `maxOutRequests`, `peerUploadOnly`.
  *
- * @see BEP 10, BEP 11 (`ut_pex`, which has a file of its own), BEP 21 (`upload_only`), BEP 54 (`lt_donthave`)
+ * @see BEP 9 (`ut_metadata`), BEP 10, BEP 11 (`ut_pex`), BEP 21 (`upload_only`), BEP 54 (`lt_donthave`)
  */
 
 import type { PieceIndex } from '../core/brands.ts'
@@ -17,10 +17,16 @@ import { decodeDontHave, decodeUploadOnly, encodeDontHave, encodeUploadOnly } fr
 import { EXTENDED_HANDSHAKE_ID } from '../wire/messages.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import { Severity } from './peer-host.ts'
+import { PeerMetadata } from './peer-metadata.ts'
 import { PeerPex } from './peer-pex.ts'
 
 /** The extended messages we take. */
-const KNOWN_EXTENDED = new Set<number>([EXTENDED_HANDSHAKE_ID, ExtensionId.upload_only, ExtensionId.lt_donthave])
+const KNOWN_EXTENDED = new Set<number>([
+  EXTENDED_HANDSHAKE_ID,
+  ExtensionId.ut_metadata,
+  ExtensionId.upload_only,
+  ExtensionId.lt_donthave,
+])
 /** An extended handshake or message of ours is never longer than this. */
 const MAX_EXTENDED_LENGTH = 65536
 
@@ -30,9 +36,11 @@ export class PeerExtensions {
   /** The ids the peer gave to its messages; 0: it does not take them. */
   #uploadOnlyId = 0
   #dontHaveId = 0
+  readonly metadata: PeerMetadata
 
   constructor(peer: PeerConnection) {
     this.#peer = peer
+    this.metadata = new PeerMetadata(peer)
     this.pex = new PeerPex(peer)
   }
 
@@ -40,12 +48,15 @@ export class PeerExtensions {
     const { endpoint, host, link, outgoing, session } = this.#peer
     const { settings, counters } = session
     const port = outgoing ? session.listenPort(link.stream.local[0]) : 0
+    const metadataSize = host!.metadata()?.length ?? 0
     encodeExtendedHandshake(link.out(), {
       ids: {
         ...(this.pex.offer() ? { ut_pex: ExtensionId.ut_pex } : {}),
         upload_only: ExtensionId.upload_only,
         lt_donthave: ExtensionId.lt_donthave,
+        ...(host!.isPrivate ? {} : { ut_metadata: ExtensionId.ut_metadata }),
       },
+      ...(host!.isPrivate || metadataSize === 0 ? {} : { metadataSize }),
       yourIp: endpoint[0],
       requestQueue: settings.maxAllowedInRequestQueue,
       completeAgo: host!.completeAgo(),
@@ -88,6 +99,8 @@ export class PeerExtensions {
     else if (id === ExtensionId.upload_only) {
       const on = decodeUploadOnly(payload)
       if (on !== null) this.#setPeerUploadOnly(on)
+    } else if (id === ExtensionId.ut_metadata) {
+      if (!peer.host!.isPrivate) this.metadata.onMessage(payload)
     } else {
       const piece = decodeDontHave(payload)
       if (piece !== null) peer.availability.onDontHave(piece)
@@ -115,6 +128,8 @@ export class PeerExtensions {
       session.voteExternalAddress(peer.link.stream.local, handshake.yourIp, peer.endpoint[0])
     }
     if (handshake.uploadOnly) this.#setPeerUploadOnly(true)
+    if (peer.disconnecting || host.isPrivate) return
+    this.metadata.handshake(handshake.ids.get('ut_metadata') ?? 0, handshake.metadataSize)
   }
 
   #setPeerUploadOnly(on: boolean): void {

@@ -32,6 +32,16 @@ export type Severity = (typeof Severity)[keyof typeof Severity]
 /** Whose fault it is that a block came which nobody waits for. */
 export type WasteReason = 'timedOut' | 'cancelled' | 'unknown' | 'seed' | 'endGame' | 'closing'
 
+/** What connections ask of the assembly of metadata. */
+export interface MetadataRequests {
+  readonly done: boolean
+  joined(source: { readonly ref: number }, size: number): void
+  left(source: { readonly ref: number }): void
+  next(source: { readonly ref: number }, asked: readonly number[]): number
+  rejected(source: { readonly ref: number }, part: number): void
+  received(source: { readonly ref: number }, part: number, totalSize: number, data: Uint8Array): boolean
+}
+
 /** The torrent of a connection. Calls come inside a turn; none may re-enter the connection, but by closing it. */
 export interface PeerHost {
   readonly infoHash: InfoHash
@@ -46,6 +56,8 @@ export interface PeerHost {
   readonly aborted: boolean
   readonly gracefulPause: boolean
   readonly uploadMode: boolean
+  /** Only peers of its trackers may know of it: no exchange of metadata or peers. @see BEP 27 */
+  readonly isPrivate: boolean
   readonly superSeeding: boolean
   readonly numPeers: number
   readonly maxConnections: number
@@ -56,6 +68,10 @@ export interface PeerHost {
   haveBits(): Bitfield
   /** Seconds since a whole copy was last seen in the swarm; -1 if never. */
   completeAgo(): number
+  /** The info dictionary; `null` as long as it is not known. */
+  metadata(): Uint8Array | null
+  /** Puts it together; `null` once it is known. */
+  readonly metadataDownload: MetadataRequests | null
 
   /** The peer is known by its id now. @returns why it must go */
   peerIdentified(peer: PeerConnection): ErrorCode | null

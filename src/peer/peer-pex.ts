@@ -69,8 +69,10 @@ export class PeerPex {
 
   /** Whether to name the message in the extended handshake. */
   offer(): boolean {
-    this.#offered = this.#peer.host!.pex.allowed
-    return this.#offered
+    const { allowed } = this.#peer.host!.pex
+    // what was offered once may come, also when a later handshake does not offer it again
+    if (allowed) this.#offered = true
+    return allowed
   }
 
   /**

@@ -38,6 +38,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
   peer.uploadRatePeak = Math.max(peer.uploadRatePeak, stats.uploadPayloadRate())
   peer.downloadRatePeak = Math.max(peer.downloadRatePeak, stats.downloadPayloadRate())
   peer.uploads.queue.fill()
+  peer.extensions.metadata.tick(now)
   if (peer.link.holdsBytes) peer.link.resumeSending()
 }
 

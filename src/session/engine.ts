@@ -752,7 +752,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
       return
     }
     this.#closed = true
-    this.#closing = done
     for (const peer of [...this.#unattached]) {
       peer.disconnect(libtorrentError(LibtorrentErrors.sessionClosing), Operation.bittorrent)
     }
@@ -763,6 +762,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.trackers.stop()
     this.runtime.resolver.abort()
     this.disk.submit()
+    // not before all have begun to close: a torrent without files ends at once
+    this.#closing = done
     this.#maybeClosed()
   }
 

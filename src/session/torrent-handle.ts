@@ -161,6 +161,16 @@ export class TorrentHandle {
     return this.torrent().info
   }
 
+  /**
+   * Gives a torrent that was added by a magnet link its metadata.
+   *
+   * @param metadata bencoded info dictionary
+   * @returns false if it is not that of the torrent, or there is one already
+   */
+  setMetadata(metadata: Uint8Array): boolean {
+    return this.#call(torrent => torrent.metadata.set(metadata.slice()) === 'taken')
+  }
+
   /** The piece layer of each file of a v2 torrent, hashes one after the other; empty for other files. */
   pieceLayers(): Uint8Array[] {
     const { info } = this.torrent()

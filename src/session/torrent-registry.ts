@@ -80,7 +80,7 @@ export class TorrentRegistry implements RegistryPort {
     this.wantingPeers.delete(torrent)
     this.announceAt(torrent, Number.POSITIVE_INFINITY)
     this.#updated.delete(torrent)
-    this.closing.add(torrent)
+    if (!torrent.closed) this.closing.add(torrent)
   }
 
   torrentClosed(torrent: Torrent): void {
@@ -88,13 +88,18 @@ export class TorrentRegistry implements RegistryPort {
     this.#host.torrentClosed(torrent)
   }
 
-  updateInfoHash(torrent: Torrent, infoHash: InfoHash): boolean {
+  conflicting(torrent: Torrent, infoHash: InfoHash): Torrent | null {
     for (const key of keysOf(infoHash)) {
       const other = this.#byHash.get(key)
-      if (other !== undefined && other !== torrent) return false
+      if (other !== undefined && other !== torrent) return other
     }
+    return null
+  }
+
+  updateInfoHash(torrent: Torrent, infoHash: InfoHash): void {
+    for (const key of keysOf(torrent.infoHashes)) if (this.#byHash.get(key) === torrent) this.#byHash.delete(key)
     for (const key of keysOf(infoHash)) this.#byHash.set(key, torrent)
-    return true
+    torrent.infoHashes = infoHash
   }
 
   similar(torrent: Torrent): Torrent[] {

@@ -28,13 +28,18 @@ export class FileOperations {
   savePath: string
   readonly partFileDir: string
   moving = false
-  readonly #renames: Readonly<Record<number, string>>
+  #renames: Readonly<Record<number, string>>
 
   constructor(torrent: Torrent, params: AddTorrentParams) {
     this.#torrent = torrent
     this.savePath = params.savePath
     this.partFileDir = params.partFileDir
     this.#renames = params.renamedFiles
+  }
+
+  /** The metadata has names twice: files get these, unless the user has named them. */
+  foundDuplicates(renamed: Readonly<Record<number, string>>): void {
+    this.#renames = { ...renamed, ...this.#renames }
   }
 
   openStorage(content: Content): void {

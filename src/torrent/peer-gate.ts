@@ -27,7 +27,7 @@ import { Operation } from '../core/operation.ts'
 import { PeerRequest } from '../core/peer-request.ts'
 import type { Geometry } from '../metainfo/geometry.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
-import type { PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
+import type { MetadataRequests, PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
 import { Severity } from '../peer/peer-host.ts'
 import type { PexHost } from '../peer/peer-pex.ts'
 import { type BlockRequest, type RequestRun, RequestVerdict, requestOf } from '../peer/upload-queue.ts'
@@ -77,6 +77,9 @@ export class PeerGate implements PeerHost {
   get superSeeding(): boolean {
     return this.#torrent.superSeeding !== null
   }
+  get isPrivate(): boolean {
+    return this.#torrent.isPrivate
+  }
   get numPeers(): number {
     return this.#torrent.swarm.size
   }
@@ -98,6 +101,12 @@ export class PeerGate implements PeerHost {
   }
   completeAgo(): number {
     return this.#torrent.secondsSinceComplete()
+  }
+  metadata(): Uint8Array | null {
+    return this.#torrent.info?.infoSection() ?? null
+  }
+  get metadataDownload(): MetadataRequests | null {
+    return this.#torrent.metadata.download
   }
 
   // ---- the peer ----------------------------------------------------------------------------------

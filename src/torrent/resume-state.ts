@@ -77,11 +77,11 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.maxConnections = torrent.maxConnections === UNLIMITED ? -1 : torrent.maxConnections
   p.maxUploads = torrent.maxUploads === UNLIMITED ? -1 : torrent.maxUploads
   addPeers(torrent, p)
+  if (saveInfoDict) p.ti = torrent.info
   if (content === null) {
     p.filePriorities = torrent.added?.filePriorities.slice() ?? []
     return p
   }
-  if (saveInfoDict) p.ti = content.info
   p.renamedFiles = torrent.files.renamed.exportFilenames(content.files)
   if (torrent.seedMode === null) p.filePriorities = content.priorities.raw().slice()
   addPieces(torrent, p)

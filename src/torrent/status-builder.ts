@@ -55,7 +55,7 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   st.numIncomplete = torrent.scrapeIncomplete
   st.isSeeding = torrent.isSeed
   st.isFinished = torrent.isFinished
-  st.hasMetadata = content !== null
+  st.hasMetadata = torrent.info !== null
   st.totalPayloadDownload = stats.totalPayloadDownload()
   st.totalPayloadUpload = stats.totalPayloadUpload()
   st.totalDownload = stats.totalDownload()

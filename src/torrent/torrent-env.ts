@@ -60,8 +60,10 @@ export interface RegistryPort {
   torrentClosed(torrent: Torrent): void
   /** Torrents in the session. */
   readonly numTorrents: number
-  /** A second name of the torrent has become known. @returns false if another torrent has it */
-  updateInfoHash(torrent: Torrent, infoHash: InfoHash): boolean
+  /** Another torrent that has one of these hashes. */
+  conflicting(torrent: Torrent, infoHash: InfoHash): Torrent | null
+  /** Its hashes are these from now on: a link may name only one of two. */
+  updateInfoHash(torrent: Torrent, infoHash: InfoHash): void
   /** Torrents that may share files: by info-hash or collection. */
   similar(torrent: Torrent): Torrent[]
 }

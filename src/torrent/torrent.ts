@@ -10,6 +10,7 @@ import type { AlertTorrent } from '../alert/alert.ts'
 import { BlockFinishedAlert } from '../alert/peer-alerts.ts'
 import { CacheFlushedAlert, FileCompletedAlert, FileErrorAlert } from '../alert/storage-alerts.ts'
 import {
+  MetadataReceivedAlert,
   PieceFinishedAlert,
   StateChangedAlert,
   TorrentCheckedAlert,
@@ -58,6 +59,7 @@ import { Swarm, type SwarmHost } from './swarm.ts'
 import { TorrentAnnounces } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
 import { UNLIMITED } from './torrent-limits.ts'
+import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
@@ -84,6 +86,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   readonly times: ActiveTimes
   readonly needSave = new NeedSave()
   readonly host: PeerGate
+  readonly metadata: TorrentMetadata
   readonly stats = new TransferStats()
 
   infoHashes: InfoHash
@@ -115,6 +118,8 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   announceToDht = true
   announceToLsd = true
   deleted = false
+  /** It has ended: nothing of it is under way any more. */
+  closed = false
 
   maxConnections = UNLIMITED
   maxUploads = UNLIMITED
@@ -135,6 +140,8 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   scrapeIncomplete: number
   scrapeDownloaded: number
   readonly #name: string
+  /** Until there is `content`. */
+  #info: TorrentInfo | null = null
   #suggest: SuggestPieces | null = null
   /** Reported in the last `state_update_alert`, or queued for the next. */
   updateQueued = false
@@ -183,6 +190,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.state = { kind: params.ti === null ? 'needsMetadata' : 'checkingResume' }
     this.times = new ActiveTimes(params)
     this.host = new PeerGate(this)
+    this.metadata = new TorrentMetadata(this, params.ti !== null)
     this.swarm = new Swarm(this, env)
     this.verdicts = new PieceVerdicts(this)
     this.files = new FileOperations(this, params)
@@ -196,11 +204,12 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   // ---- what it is --------------------------------------------------------------------------------
 
   name(): string {
-    return this.content?.info.name() ?? this.#name
+    return this.info?.name() ?? this.#name
   }
 
+  /** `null` as long as the metadata is not known. */
   get info(): TorrentInfo | null {
-    return this.content?.info ?? null
+    return this.content?.info ?? this.#info
   }
 
   get renamedFiles(): RenamedFiles {
@@ -228,7 +237,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
 
   /** Only its trackers may say who is in it; false as long as the metadata is not known. @see BEP 27 */
   get isPrivate(): boolean {
-    return (this.info ?? this.added?.ti)?.priv() ?? false
+    return this.info?.priv() ?? false
   }
 
   get pexDisabled(): boolean {
@@ -307,9 +316,23 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.listsChanged()
   }
 
+  /** The metadata that it was added without has come. */
+  metadataKnown(info: TorrentInfo): void {
+    const { alerts } = this.env
+    this.#info = info
+    if (alerts.wants(MetadataReceivedAlert)) alerts.post(new MetadataReceivedAlert(this))
+    this.#attachInfo(info)
+    if (this.content === null) return
+    for (const peer of this.swarm.connections.slice()) peer.metadataKnown()
+    this.stateUpdated()
+    this.listsChanged()
+  }
+
   #attachInfo(bare: TorrentInfo): void {
     const params = this.added!
     const { env } = this
+    this.#info = bare
+    if (bare.priv()) this.swarm.forgetPublicPeers()
     if (bare.numPieces() === 0) {
       this.setError(libtorrentError(LibtorrentErrors.torrentInvalidLength), NO_FILE)
       this.pause(false)
@@ -328,8 +351,8 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
       while (priorities.length < info.numFiles()) priorities.push(0)
     }
     this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops)
+    this.#info = null
     this.files.openStorage(this.content)
-    if (info.priv()) this.swarm.forgetPublicPeers()
     if (params.flags & TorrentFlags.seedMode) {
       this.seedMode = new SeedMode(this, info.numPieces(), params.verifiedBits)
       this.content.haveAll = true
@@ -438,6 +461,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     env.registry.wantsPeers(this, false)
     env.limits.torrentRemoved(this)
     const closed = () => {
+      this.closed = true
       this.content?.openTransfers?.clear()
       if (storage !== null) env.disk.removeStorage(storage)
       env.alerts.post(new TorrentRemovedAlert(this, this.infoHashes, this.userdata))

@@ -276,9 +276,64 @@ describe('torrents from the network', () => {
     const link = `magnet:?xt=urn:btih:${infoHash}&xs=${encodeURIComponent(`${base}/set.torrent`)}`
     const { code } = await cli('download', link, ...transferArgs('magnet', '--peer', peer))
     expect(code).toBe(0)
-    const other = link.replace(infoHash, '12'.repeat(20))
-    const wrong = await cli('download', other, ...transferArgs('other', '--peer', peer))
-    expect(wrong.code).toBe(1)
-    expect(wrong.command.events[0]!.message).toContain('another torrent')
+  })
+
+  test('an address that has another torrent is told of, and peers are asked instead', async () => {
+    const { peer } = await seed()
+    const link = `magnet:?xt=urn:btih:${infoHash}&xs=${encodeURIComponent(`${base}/page`)}`
+    const { code, command } = await cli('download', link, ...transferArgs('other', '--peer', peer))
+    expect(code, command.stdout).toBe(0)
+    expect(command.events[0]!).toMatchObject({ event: 'warning' })
+    expect(command.events[0]!.message).toContain('/page: ')
+  })
+})
+
+describe('a magnet link', () => {
+  const link = () => `magnet:?xt=urn:btih:${infoHash}`
+
+  test('is downloaded from peers that tell what is in it', async () => {
+    const { peer } = await seed()
+    const { code, command } = await cli('download', link(), ...transferArgs('bare', '--peer', peer))
+    expect(code, command.stdout + command.stderr).toBe(0)
+    const named = command.events.map(({ event, name }) => `${event} ${name}`)
+    expect(named).toContain(`added ${infoHash}`)
+    expect(named).toContain('metadata set')
+    expect(command.events.at(-1)).toMatchObject({ event: 'complete', name: 'set', infoHash })
+    expect(digest(at('bare/set/a.bin'))).toBe(digest(at('seed/set/a.bin')))
+    expect(readdirSync(at('bare'))).toEqual(['set'])
+  })
+
+  test('that was stopped goes on from its resume data, metadata included', async () => {
+    const { command: seeder, peer } = await seed()
+    const slow = ['--set', 'download_rate_limit=2000000', '--peer', peer]
+    const first = start('download', link(), ...transferArgs('again', ...slow))
+    await first.until('metadata')
+    first.child.kill('SIGINT')
+    await first.exit
+    seeder.child.kill('SIGKILL')
+    await seeder.exit
+    const second = start('download', link(), ...transferArgs('again'))
+    const { message } = await second.until('added')
+    expect(message).toMatch(/^set: 24 MiB/)
+    second.child.kill('SIGKILL')
+  })
+
+  test('info asks peers for what is in it', async () => {
+    const { peer } = await seed()
+    const { code, command } = await cli('info', link(), '--json', '--peer', peer, ...LOCAL)
+    expect(code, command.stdout + command.stderr).toBe(0)
+    expect(command.events.at(-1)).toMatchObject({ name: 'set', infoHash, totalSize: SIZE + 5 })
+    const files = command.events.at(-1)!['files'] as { path: string }[]
+    expect(files.map(file => file.path).sort()).toEqual(['set/a.bin', 'set/empty', 'set/sub/b.txt'])
+  })
+
+  test('info gives up in time, or does not ask at all', async () => {
+    const { code, command } = await cli('info', link(), '--timeout', '1', ...LOCAL)
+    expect(code).toBe(1)
+    expect(command.stderr).toBe('error: no metadata after 1 s: no peer was found\n')
+    const bare = await cli('info', link(), '--no-fetch')
+    expect(bare.code).toBe(0)
+    expect(bare.command.stdout).toContain('not known before the metadata is there')
+    expect((await cli('info', link(), '--timeout', '0')).code).toBe(2)
   })
 })

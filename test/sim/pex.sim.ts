@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { PeerLogAlert } from '../../src/alert/log-alerts.ts'
 import { PeerDisconnectedAlert, PeerErrorAlert } from '../../src/alert/peer-alerts.ts'
+import { bencode } from '../../src/bencode/bencode.ts'
 import type { Endpoint } from '../../src/core/endpoint.ts'
 import { AlertCategory, CloseReason, TorrentFlags } from '../../src/core/enums.ts'
 import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
+import { loadTorrentBuffer } from '../../src/metainfo/load-torrent.ts'
 import { IpFilter } from '../../src/net/ip-filter.ts'
 import { PeerInfo } from '../../src/peer/peer-info.ts'
 import * as C from '../../src/stats/counter-ids.ts'
@@ -156,6 +158,54 @@ test('a torrent that turns out to be private lets go of peers it should not know
     inner!.swarm.list.checkInvariant()
     expect([...peersOf(node).keys()].sort()).toEqual([others[2]!, others[3]!, incoming].map(address).sort())
     expect(node.handle.status().listPeers).toBe(5)
+    swarm.close()
+  })
+})
+
+test('a magnet link that turns out to be of a private torrent exchanges no more peers', () => {
+  simulate(8, sim => {
+    const swarm = new Swarm(sim, privateTorrent)
+    const node = swarm.add('node', {
+      host: outside(1),
+      params: params => {
+        params.ti = null
+      },
+    })
+    sim.run(1000)
+    const met: FakePeer[] = []
+    const options = { infoHash: privateTorrent.infoHash.toBytes(), peerId: Buffer.from('-XX0000-met123456789') }
+    FakePeer.listen(sim.host('met', { addresses: ['81.6.0.9'] }), ['81.6.0.9', 6881], options, peer => met.push(peer))
+    const watcher = watch(sim, privateTorrent, node, 7000, 1)
+    sim.run(1000)
+    expect(watcher.offered).toBe(true)
+    watcher.tell([[['81.6.0.9', 6881], 0]])
+    sim.run(3000)
+    expect(met.map(peer => peer.closed)).toEqual([null])
+    expect(watcher.pex).toHaveLength(1)
+
+    // the metadata comes; the one who has it stays, since it came by itself
+    const section = loadTorrentBuffer(privateTorrent.file).ti!.infoSection()
+    const answer = watcher.peer.onMessage
+    watcher.peer.onMessage = message => {
+      answer(message)
+      if (message.id !== PeerMessage.extended || message.payload[0] !== 9) return
+      const head = { msg_type: 1, piece: 0, total_size: section.length }
+      watcher.peer.send(PeerMessage.extended, Uint8Array.of(2), bencode(head), section)
+    }
+    const ids = { ut_metadata: 9, ut_pex: 5 }
+    watcher.peer.send(PeerMessage.extended, Uint8Array.of(0), bencode({ m: ids, metadata_size: section.length }))
+    sim.run(3000)
+    expect(node.handle.status().hasMetadata).toBe(true)
+    expect(met.map(peer => peer.closed === null)).toEqual([false])
+    expect([watcher.peer.closed, node.handle.status().listPeers]).toEqual([null, 1])
+
+    // what it goes on telling is passed over
+    const others = [2, 3].map(n => watch(sim, privateTorrent, node, 7000 + n, n))
+    for (let i = 0; i < 10; i++) watcher.tell([[[`81.6.1.${i}`, 6881], 0]])
+    sim.run(200_000)
+    expect([watcher.peer.closed, node.handle.status().listPeers]).toEqual([null, 3])
+    expect(watcher.pex).toHaveLength(1)
+    for (const other of others) expect([other.offered, other.pex]).toEqual([false, []])
     swarm.close()
   })
 })

@@ -7,7 +7,7 @@ import { Child, until } from './child.ts'
 import { freePort } from './net.ts'
 
 export interface Aria2Options {
-  /** Path of a .torrent file. */
+  /** Path of a .torrent file, or a magnet link. */
   readonly torrent: string
   readonly save: string
   /** The address it tells the tracker. */

@@ -18,6 +18,7 @@ export interface OursOptions {
   /** Bytes of a .torrent file, or parameters to add. */
   readonly torrent?: Uint8Array
   readonly params?: AddTorrentParams
+  readonly magnet?: string
   readonly save: string
   readonly listen?: string
   readonly settings?: Readonly<Record<string, unknown>>
@@ -54,7 +55,9 @@ export class Ours {
       ...options.settings,
     }
     this.session = new lib.Session(settings as never)
-    const params = options.params ?? lib.loadTorrentBuffer(options.torrent!)
+    const params =
+      options.params ??
+      (options.magnet === undefined ? lib.loadTorrentBuffer(options.torrent!) : lib.parseMagnetUri(options.magnet))
     params.savePath = options.save
     params.flags &= ~(lib.TorrentFlags.paused | lib.TorrentFlags.autoManaged)
     if (options.seedMode === true) params.flags |= lib.TorrentFlags.seedMode
@@ -62,11 +65,11 @@ export class Ours {
     this.#pump = this.#collect()
   }
 
-  /** Starts one, which then listens and has checked its files. */
+  /** Starts one, which then listens and has checked its files, if it knows which. */
   static async start(options: OursOptions): Promise<Ours> {
     const ours = new Ours(options)
     await ours.until('listens', () => ours.session.listenPort() !== 0)
-    await ours.alert('torrent_checked')
+    if (ours.handle.torrentFile() !== null) await ours.alert('torrent_checked')
     return ours
   }
 

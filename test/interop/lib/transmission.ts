@@ -14,7 +14,7 @@ import { freePort } from './net.ts'
 const SEEDING = 6
 
 export interface TransmissionOptions {
-  /** Path of a .torrent file. */
+  /** Path of a .torrent file, or a magnet link. */
   readonly torrent: string
   readonly save: string
   /** 127.0.0.1 unless given. */
@@ -72,6 +72,10 @@ export class Transmission {
     await until('transmission: answers', () => daemon.call('session-get').catch(() => null), {
       children: [daemon.child],
     })
+    if (options.torrent.startsWith('magnet:')) {
+      await daemon.call('torrent-add', { filename: options.torrent })
+      return daemon
+    }
     const metainfo = readFileSync(options.torrent).toString('base64')
     await daemon.call('torrent-add', { metainfo, paused: true })
     await daemon.call('torrent-verify', { ids: [1] })

@@ -20,6 +20,7 @@ interface Options {
   outgoing?: boolean
   socketType?: SocketType
   isSeed?: boolean
+  allowed?: boolean
 }
 
 /** One peer, both ids known, of a torrent that has something to tell. */
@@ -82,6 +83,8 @@ class World {
       },
     }
     this.pex = new PeerPex(peer as unknown as PeerConnection)
+    this.torrent.allowed = options.allowed ?? true
+    this.torrent.enabled = this.torrent.allowed
     this.pex.offer()
     this.pex.onHandshake(THEIR_ID, 0)
   }
@@ -258,14 +261,21 @@ describe('what is received', () => {
     const silent = new World()
     silent.pex.onHandshake(0, 0)
     silent.receive(crowd(1))
-    const notOffered = new World()
-    notOffered.torrent.allowed = false
-    notOffered.pex.offer()
+    const notOffered = new World({ allowed: false })
     notOffered.receive(crowd(1))
     for (const world of [silent, notOffered]) {
       expect(world.ends).toEqual([['invalid message', Severity.peerError]])
       expect(world.found).toEqual([])
     }
+  })
+
+  test('is passed over, and no offence, once the torrent has turned out to be private', () => {
+    const world = new World()
+    world.torrent.allowed = false
+    world.torrent.enabled = false
+    expect(world.pex.offer()).toBe(false)
+    world.receive(crowd(1))
+    expect([world.found, world.ends]).toEqual([[], []])
   })
 
   test('is passed over while it is turned off, be it what it may', () => {

@@ -1,0 +1,120 @@
+/**
+ * The info dictionary of a torrent that was added without it: whether what came is it, and what the torrent becomes by it.
+ *
+ * @see BEP 9
+ */
+
+import { MetadataFailedAlert, TorrentConflictAlert } from '../alert/torrent-alerts.ts'
+import { bytesEqual } from '../core/bytes.ts'
+import type { InfoHash } from '../core/digest.ts'
+import { type ErrorCode, LibtorrentError, libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
+import { sha1, sha256 } from '../core/hash.ts'
+import { Operation } from '../core/operation.ts'
+import { resolveDuplicateFilenames } from '../metainfo/duplicate-filenames.ts'
+import { withDefaultLimits } from '../metainfo/load-limits.ts'
+import { TorrentInfo } from '../metainfo/torrent-info.ts'
+import * as C from '../stats/counter-ids.ts'
+import { MetadataDownload, type MetadataVerdict } from './metadata-download.ts'
+import type { Torrent } from './torrent.ts'
+import { TorrentStatus } from './torrent-status.ts'
+
+/** An info dictionary may be nested so deep. */
+const MAX_DEPTH = 200
+
+export class TorrentMetadata {
+  readonly #torrent: Torrent
+  /** While it is not known. */
+  download: MetadataDownload | null
+
+  constructor(torrent: Torrent, known: boolean) {
+    this.#torrent = torrent
+    const { env } = torrent
+    this.download = known
+      ? null
+      : new MetadataDownload({
+          now: () => env.turn.now,
+          maxSize: () => env.settings.maxMetadataSize,
+          complete: metadata => this.set(metadata),
+          ban: ref => this.#ban(ref),
+        })
+  }
+
+  #ban(ref: number): void {
+    const { swarm } = this.#torrent
+    const entry = swarm.entry(ref)
+    if (entry === undefined) return
+    swarm.ban(entry)
+    entry.connection?.disconnect(libtorrentError(LibtorrentErrors.peerBanned), Operation.bittorrent)
+  }
+
+  /**
+   * Takes over an info dictionary.
+   *
+   * @param metadata bencoded; it is kept
+   */
+  set(metadata: Uint8Array): MetadataVerdict {
+    const torrent = this.#torrent
+    const { alerts, counters, registry } = torrent.env
+    if (torrent.info !== null || torrent.aborted) return 'unusable'
+    if (!hasHash(metadata, torrent.infoHashes)) {
+      this.#failed(libtorrentError(LibtorrentErrors.mismatchingInfoHash))
+      return 'mismatch'
+    }
+    this.download = null
+    const info = this.#parse(metadata)
+    if (info === null) return 'unusable'
+    const other = registry.conflicting(torrent, info.infoHashes())
+    if (other !== null) {
+      // neither can go on: a hash names one torrent only
+      for (const each of [other, torrent]) {
+        each.setError(libtorrentError(LibtorrentErrors.duplicateTorrent), TorrentStatus.errorFileMetadata)
+        each.pause(false)
+      }
+      if (alerts.wants(TorrentConflictAlert)) alerts.post(new TorrentConflictAlert(torrent, other.handle, info))
+      return 'unusable'
+    }
+    registry.updateInfoHash(torrent, info.infoHashes())
+    counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, info.numPieces())
+    torrent.metadataKnown(info)
+    torrent.needSave.metadata()
+    return 'taken'
+  }
+
+  #failed(error: ErrorCode): void {
+    const { alerts } = this.#torrent.env
+    if (alerts.wants(MetadataFailedAlert)) alerts.post(new MetadataFailedAlert(this.#torrent, error))
+  }
+
+  /** @returns `null` if it is no torrent, though it has the hash: the link itself names something broken */
+  #parse(metadata: Uint8Array): TorrentInfo | null {
+    const torrent = this.#torrent
+    const { settings } = torrent.env
+    const limits = withDefaultLimits({
+      maxBufferSize: metadata.length,
+      maxDecodeDepth: MAX_DEPTH,
+      maxDecodeTokens: settings.metadataTokenLimit,
+      maxPieces: settings.maxPieceCount,
+    })
+    try {
+      const info = TorrentInfo.fromInfoSection(metadata, limits)
+      const renamed = resolveDuplicateFilenames(info.layout(), limits.maxDuplicateFilenames)
+      for (const [index, path] of Object.entries(renamed)) info.renameFile(Number(index), path)
+      torrent.files.foundDuplicates(renamed)
+      return info
+    } catch (error) {
+      if (!(error instanceof LibtorrentError)) throw error
+      this.#failed(error.code)
+      torrent.setError(libtorrentError(LibtorrentErrors.invalidSwarmMetadata), TorrentStatus.errorFileNone)
+      torrent.pause(false)
+      return null
+    }
+  }
+}
+
+/** Whether it has all the hashes of a torrent. Links name v2 torrents also by their cut hash, as if it were a v1 one. */
+function hasHash(metadata: Uint8Array, expected: InfoHash): boolean {
+  if (expected.hasV2() && !bytesEqual(sha256(metadata), expected.v2.view())) return false
+  if (!expected.hasV1() || bytesEqual(sha1(metadata), expected.v1.view())) return true
+  return bytesEqual(sha256(metadata).subarray(0, 20), expected.v1.view())
+}
