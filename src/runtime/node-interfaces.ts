@@ -4,10 +4,10 @@ import { networkInterfaces } from 'node:os'
 import { isLinkLocal, parseAddress } from '../core/endpoint.ts'
 import type { NetworkInterface } from '../core/runtime.ts'
 
-/** Every address of every interface that is up. */
+/** Every address of every interface that is up; none where the system does not tell, as on some phones. */
 export function nodeInterfaces(): readonly NetworkInterface[] {
   const found: NetworkInterface[] = []
-  for (const [name, entries] of Object.entries(networkInterfaces())) {
+  for (const [name, entries] of Object.entries(systemInterfaces())) {
     for (const entry of entries ?? []) {
       const address = parseAddress(entry.address)
       if (address === null) continue
@@ -24,4 +24,13 @@ export function nodeInterfaces(): readonly NetworkInterface[] {
     }
   }
   return found
+}
+
+function systemInterfaces(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces()
+  } catch {
+    // asking is not allowed everywhere: then nothing is known
+    return {}
+  }
 }
