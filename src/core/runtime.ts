@@ -132,6 +132,8 @@ export interface NetworkInterface {
   readonly address: string
   readonly prefixLength: number
   readonly loopback: boolean
+  /** Whether it may lead to the internet; true if that is not known. */
+  readonly internet: boolean
 }
 
 /** How a connection leaves this machine. */

@@ -1,7 +1,7 @@
 /** Local service discovery on one network: tells what torrents we have, and hears what others have. @see BEP 14 */
 
 import type { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isV6, sameNetwork } from '../core/endpoint.ts'
+import { type Endpoint, isV6, sameNetwork, zoneOf } from '../core/endpoint.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { TimerHandle } from '../core/runtime.ts'
 import { readLsdMessage, writeLsdMessage } from './lsd-message.ts'
@@ -120,9 +120,4 @@ export class Lsd {
     this.#repeat?.cancel()
     this.#repeat = null
   }
-}
-
-function zoneOf(address: string): string {
-  const percent = address.indexOf('%')
-  return percent < 0 ? '' : address.slice(percent)
 }

@@ -47,6 +47,7 @@ import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker
 import { TrackerManager } from '../tracker/tracker-manager.ts'
 import { GlobalChoker } from './global-choker.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
+import { NetworkWatch } from './network-watch.ts'
 import { OutgoingAddress } from './outgoing-address.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
@@ -102,6 +103,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   #connectQueued = false
   #submitQueued = false
   readonly #outgoing: OutgoingAddress
+  readonly #networks: NetworkWatch
   #closed = false
   #closing: (() => void) | null = null
 
@@ -123,6 +125,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.#started = this.turn.now
     this.#lastTick = this.turn.now
     this.#lastSecond = this.turn.now
+    this.#networks = new NetworkWatch(runtime, this.turn.now)
     this.disk = options.createDisk(this.#diskSettings(), fn => {
       this.counters.inc(C.NET_ON_DISK_COUNTER)
       this.turn.run('disk', fn)
@@ -401,6 +404,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.choker.tick(now)
       this.queue.tick(now)
       this.#turnover()
+      if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
     }
     this.#connectMore()
     this.#resumeStarved()

@@ -89,6 +89,7 @@ export class SimRuntime implements Runtime {
       address,
       prefixLength: prefixLength(address),
       loopback: isLoopback(address),
+      internet: !isLoopback(address),
     }))
   }
 }
