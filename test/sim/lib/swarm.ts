@@ -64,10 +64,12 @@ export function makeFilesTorrent(
   pieceLength: number,
   flags: number = CreateFlags.v1Only,
   seed = 1,
+  isPrivate = false,
 ): SimTorrent {
   const rng = new SeededRng(seed)
   const entries = sizes.map((size, i) => new CreateFileEntry(`many-${seed}/file-${i}`, size))
   const creator = new CreateTorrent(entries, pieceLength, flags)
+  creator.setPriv(isPrivate)
   const content = new Uint8Array(creator.totalSize())
   const files: Uint8Array[] = []
   let offset = 0
