@@ -4,7 +4,6 @@
 const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
-const NO_LSD = ['not yet', 'local service discovery is not there yet']
 const NO_PEX = ['not yet', 'peer exchange is not there yet']
 const NO_METADATA = ['not yet', 'metadata exchange is not there yet']
 const NO_V2_HASHES = ['not yet', 'v2 hashes are neither asked of peers nor given to them yet']
@@ -41,7 +40,6 @@ export const NOTES = {
   'peer.num_peers_down_disk': ['yes', 'read off the connections when the metrics are asked for'],
   'picker.hash_fail_piece_picks': ['yes', 'all picks that follow from it; in libtorrent, second ones only'],
   'picker.piece_picker_sequential_loops': ALSO_COUNTED,
-  'net.on_lsd_*': NO_LSD,
   'net.on_disk_counter': ALSO_COUNTED,
   'net.on_disk_queue_counter': ['cannot', 'disk jobs wake nobody to be queued; libtorrent leaves it at 0 too'],
   'ses.num_incoming_pex': NO_PEX,

@@ -71,7 +71,6 @@ const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UPNP = ['not yet', 'UPnP is not there yet']
 const NO_NATPMP = ['not yet', 'NAT-PMP is not there yet']
-const NO_LSD = ['not yet', 'local service discovery is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
 const NO_METADATA = ['not yet', 'metadata exchange is not there yet']
 
@@ -102,7 +101,7 @@ export const TOPICS = [
     title: 'Listening and interfaces',
     settings: {
       listen_interfaces: [
-        'Where to listen: `address:port` or `device:port`, comma separated; `s` after the port is TLS, `l` local only.',
+        'Where to listen: `address:port` or `device:port`, comma separated; `s` after the port is TLS, `l` local only. `0.0.0.0` and `::` are every address of their family, each with a socket of its own.',
         'yes',
       ],
       outgoing_interfaces: [
@@ -115,9 +114,8 @@ export const TOPICS = [
       listen_system_port_fallback: ['Listens on a port of the system’s choice if the wanted one cannot be had.', 'yes'],
       max_retry_port_bind: ['How many times to try the next higher port if one is taken.', 'yes'],
       enable_ip_notifier: [
-        'Watches for changes of the network interfaces and adapts the listen sockets.',
-        'not yet',
-        'interfaces are looked at when listen sockets are opened',
+        'Looks every ten seconds whether the networks of this machine have changed, and adapts the listen sockets.',
+        'yes',
       ],
       enable_incoming_tcp: ['Accepts peers over TCP.', 'yes'],
       enable_outgoing_tcp: ['Connects to peers over TCP.', 'yes'],
@@ -387,7 +385,7 @@ export const TOPICS = [
       active_limit: ['How many torrents are active at a time in all; -1 is no limit.', 'yes'],
       active_tracker_limit: ['How many torrents announce to trackers.', 'yes'],
       active_dht_limit: ['How many torrents announce to the DHT.', ...NO_DHT],
-      active_lsd_limit: ['How many torrents announce on the local network.', ...NO_LSD],
+      active_lsd_limit: ['How many torrents announce on the local network.', 'yes'],
       auto_manage_interval: ['Seconds between decisions on which torrents are active.', 'yes'],
       auto_manage_startup: ['Seconds for which a torrent counts as active whatever its rate.', 'yes'],
       auto_manage_prefer_seeds: ['Gives seeding torrents the places first.', 'yes'],
@@ -495,8 +493,11 @@ export const TOPICS = [
   {
     title: 'Local network and routers',
     settings: {
-      enable_lsd: ['Looks for peers on the local network.', ...NO_LSD],
-      local_service_announce_interval: ['Seconds between announces of a torrent on the local network.', ...NO_LSD],
+      enable_lsd: [
+        'Looks for peers on the local network: multicast packets tell it which torrents there are here.',
+        'yes',
+      ],
+      local_service_announce_interval: ['Seconds between announces of a torrent on the local network.', 'yes'],
       enable_upnp: ['Has routers forward our port by UPnP.', ...NO_UPNP],
       upnp_ignore_nonrouters: ['Ignores UPnP devices that are not the default router.', ...NO_UPNP],
       upnp_lease_duration: ['Seconds for which a port is forwarded; 0 is for ever.', ...NO_UPNP],
