@@ -4,8 +4,6 @@
 const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
-const NO_LSD = ['not yet', 'local service discovery is not there yet']
-const NO_METADATA = ['not yet', 'metadata exchange is not there yet']
 const NO_V2_HASHES = ['not yet', 'v2 hashes are neither asked of peers nor given to them yet']
 const NO_TLS = ['not yet', 'torrents over TLS are not there yet']
 const NO_FENCE = ['cannot', 'such jobs never have a storage to themselves']
@@ -40,11 +38,8 @@ export const NOTES = {
   'peer.num_peers_down_disk': ['yes', 'read off the connections when the metrics are asked for'],
   'picker.hash_fail_piece_picks': ['yes', 'all picks that follow from it; in libtorrent, second ones only'],
   'picker.piece_picker_sequential_loops': ALSO_COUNTED,
-  'net.on_lsd_*': NO_LSD,
   'net.on_disk_counter': ALSO_COUNTED,
   'net.on_disk_queue_counter': ['cannot', 'disk jobs wake nobody to be queued; libtorrent leaves it at 0 too'],
-  'ses.num_incoming_metadata': NO_METADATA,
-  'ses.num_outgoing_metadata': NO_METADATA,
   'ses.num_outgoing_dht_port': NO_DHT,
   'ses.num_outgoing_hash_request': NO_V2_HASHES,
   'ses.num_outgoing_hashes': NO_V2_HASHES,

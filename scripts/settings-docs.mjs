@@ -71,9 +71,7 @@ const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UPNP = ['not yet', 'UPnP is not there yet']
 const NO_NATPMP = ['not yet', 'NAT-PMP is not there yet']
-const NO_LSD = ['not yet', 'local service discovery is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
-const NO_METADATA = ['not yet', 'metadata exchange is not there yet']
 
 /**
  * Every setting, by topic: name -> [meaning, status, reason].
@@ -102,7 +100,7 @@ export const TOPICS = [
     title: 'Listening and interfaces',
     settings: {
       listen_interfaces: [
-        'Where to listen: `address:port` or `device:port`, comma separated; `s` after the port is TLS, `l` local only.',
+        'Where to listen: `address:port` or `device:port`, comma separated; `s` after the port is TLS, `l` local only. `0.0.0.0` and `::` are every address of their family, each with a socket of its own.',
         'yes',
       ],
       outgoing_interfaces: [
@@ -115,9 +113,8 @@ export const TOPICS = [
       listen_system_port_fallback: ['Listens on a port of the system’s choice if the wanted one cannot be had.', 'yes'],
       max_retry_port_bind: ['How many times to try the next higher port if one is taken.', 'yes'],
       enable_ip_notifier: [
-        'Watches for changes of the network interfaces and adapts the listen sockets.',
-        'not yet',
-        'interfaces are looked at when listen sockets are opened',
+        'Looks every ten seconds whether the networks of this machine have changed, and adapts the listen sockets.',
+        'yes',
       ],
       enable_incoming_tcp: ['Accepts peers over TCP.', 'yes'],
       enable_outgoing_tcp: ['Connects to peers over TCP.', 'yes'],
@@ -244,13 +241,12 @@ export const TOPICS = [
         'not yet',
         'share mode is not there yet',
       ],
-      max_metadata_size: ['Largest metadata, in bytes, that is accepted from peers.', ...NO_METADATA],
+      max_metadata_size: ['Largest metadata, in bytes, that is accepted from peers.', 'yes'],
       max_piece_count: [
-        'Largest number of pieces that metadata from peers may have.',
-        'not yet',
-        'metadata exchange is not there yet; only limits what peers claim before it',
+        'Largest number of pieces that metadata from peers may have, and that peers may claim to have before it.',
+        'yes',
       ],
-      metadata_token_limit: ['How many bencoded values metadata from peers may have.', ...NO_METADATA],
+      metadata_token_limit: ['How many bencoded values metadata from peers may have.', 'yes'],
     },
   },
   {
@@ -383,7 +379,7 @@ export const TOPICS = [
       active_limit: ['How many torrents are active at a time in all; -1 is no limit.', 'yes'],
       active_tracker_limit: ['How many torrents announce to trackers.', 'yes'],
       active_dht_limit: ['How many torrents announce to the DHT.', ...NO_DHT],
-      active_lsd_limit: ['How many torrents announce on the local network.', ...NO_LSD],
+      active_lsd_limit: ['How many torrents announce on the local network.', 'yes'],
       auto_manage_interval: ['Seconds between decisions on which torrents are active.', 'yes'],
       auto_manage_startup: ['Seconds for which a torrent counts as active whatever its rate.', 'yes'],
       auto_manage_prefer_seeds: ['Gives seeding torrents the places first.', 'yes'],
@@ -491,8 +487,11 @@ export const TOPICS = [
   {
     title: 'Local network and routers',
     settings: {
-      enable_lsd: ['Looks for peers on the local network.', ...NO_LSD],
-      local_service_announce_interval: ['Seconds between announces of a torrent on the local network.', ...NO_LSD],
+      enable_lsd: [
+        'Looks for peers on the local network: multicast packets tell it which torrents there are here.',
+        'yes',
+      ],
+      local_service_announce_interval: ['Seconds between announces of a torrent on the local network.', 'yes'],
       enable_upnp: ['Has routers forward our port by UPnP.', ...NO_UPNP],
       upnp_ignore_nonrouters: ['Ignores UPnP devices that are not the default router.', ...NO_UPNP],
       upnp_lease_duration: ['Seconds for which a port is forwarded; 0 is for ever.', ...NO_UPNP],

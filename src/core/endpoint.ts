@@ -129,6 +129,12 @@ export function isLoopback(address: string): boolean {
   return isV4(address) ? address.startsWith('127.') : address === '::1'
 }
 
+/** The zone of an IPv6 address, with its percent sign; empty if there is none. */
+export function zoneOf(address: string): string {
+  const percent = address.indexOf('%')
+  return percent < 0 ? '' : address.slice(percent)
+}
+
 /** `0.0.0.0` and `::`. */
 export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || address === '::'

@@ -116,12 +116,24 @@ export interface Datagram {
   close(): void
 }
 
+/** A group of hosts on a network that hear what is sent to its address. */
+export interface MulticastOptions {
+  /** The group's address, and the port to hear. Other sockets of this machine may have joined it too. */
+  readonly group: Endpoint
+  /** An address of this machine: what is sent leaves by its interface, and what comes in there is heard. */
+  readonly interfaceAddress: string
+  /** How far a packet may go, 0 to 255: 0 keeps it on this machine, 1 on its network. */
+  readonly hops: number
+}
+
 /** One network of one interface. */
 export interface NetworkInterface {
   readonly name: string
   readonly address: string
   readonly prefixLength: number
   readonly loopback: boolean
+  /** Whether it may lead to the internet; true if that is not known. */
+  readonly internet: boolean
 }
 
 /** How a connection leaves this machine. */
@@ -261,6 +273,15 @@ export interface Runtime {
     handler: DatagramHandler,
     done: (error: ErrorCode | null, socket: Datagram | null) => void,
   ): void
-  /** The networks of this machine now. */
+  /**
+   * Binds a UDP socket that has joined a multicast group and can send to it. It also hears what this machine sends,
+   * itself included, and possibly what comes in for the group by other interfaces.
+   */
+  bindMulticast(
+    options: MulticastOptions,
+    handler: DatagramHandler,
+    done: (error: ErrorCode | null, socket: Datagram | null) => void,
+  ): void
+  /** The networks of this machine now; empty if the system does not tell. */
   interfaces(): readonly NetworkInterface[]
 }

@@ -1,6 +1,6 @@
 /** Finds out our external address from what others say it is. One per listen socket. */
 
-import { isLocal, isUnspecified, isV4 } from '../core/endpoint.ts'
+import { isLocal, isMulticast, isUnspecified, isV4 } from '../core/endpoint.ts'
 import type { Rng } from '../core/rng.ts'
 
 /** Who said so: bits, as several may. */
@@ -61,7 +61,8 @@ export class IpVoter {
    * @returns      true if `externalAddress()` has changed
    */
   castVote(ip: string, type: IpSource, source: string, now: number): boolean {
-    if (isUnspecified(ip) || isLocal(ip) || isV4(ip) !== isV4(source)) return false
+    // Deviation: libtorrent would count multicast addresses
+    if (isUnspecified(ip) || isLocal(ip) || isMulticast(ip) || isV4(ip) !== isV4(source)) return false
     let candidate = this.#candidates.find(c => c.address === ip)
     if (candidate === undefined) {
       if (this.#namers.has(source) || this.#namers.size >= MAX_VOTERS) return this.#maybeSettle(now)

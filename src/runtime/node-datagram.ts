@@ -4,8 +4,9 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { type Endpoint, isV6, parseAddress } from '../core/endpoint.ts'
 import { type ErrorCode, errorCodeOf } from '../core/error-code.ts'
 import { Operation } from '../core/operation.ts'
-import type { Datagram, DatagramHandler } from '../core/runtime.ts'
+import type { Datagram, DatagramHandler, MulticastOptions } from '../core/runtime.ts'
 import { operationOf } from './node-errors.ts'
+import { nodeInterfaces } from './node-interfaces.ts'
 
 /** Unsent bytes beyond which `send` refuses. The system sends at once as a rule, so this is what it holds back. */
 const MAX_QUEUED_BYTES = 256 * 1024
@@ -76,14 +77,39 @@ function noLookup(
   found(null, address, isV6(address) ? 6 : 4)
 }
 
+type Done = (error: ErrorCode | null, socket: Datagram | null) => void
+
 /** Binds a UDP socket; an IPv6 one takes IPv6 only. */
-export function bindOnNode(
-  at: Endpoint,
-  handler: DatagramHandler,
-  done: (error: ErrorCode | null, socket: Datagram | null) => void,
-): void {
+export function bindOnNode(at: Endpoint, handler: DatagramHandler, done: Done): void {
   const v6 = isV6(at[0])
   const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6, lookup: noLookup })
+  bind(socket, at, handler, done)
+}
+
+/** Binds a UDP socket that has joined a multicast group. */
+export function bindMulticastOnNode(options: MulticastOptions, handler: DatagramHandler, done: Done): void {
+  const { group, interfaceAddress, hops } = options
+  const v6 = isV6(group[0])
+  const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6, lookup: noLookup, reuseAddr: true })
+  bind(socket, [v6 ? '::' : '0.0.0.0', group[1]], handler, done, () => {
+    const by = v6 ? zoneOf(interfaceAddress) : interfaceAddress
+    socket.addMembership(group[0], by)
+    socket.setMulticastInterface(by)
+    socket.setMulticastTTL(hops)
+    socket.setMulticastLoopback(true)
+  })
+}
+
+/** How the system wants the interface of an IPv6 group to be named: by zone. */
+function zoneOf(address: string): string {
+  if (address.includes('%')) return `::${address.slice(address.indexOf('%'))}`
+  const found = nodeInterfaces().find(network => network.address === address)
+  if (found === undefined) throw Object.assign(new Error('no such interface'), { code: 'ENODEV', syscall: 'bind' })
+  return `::%${found.name}`
+}
+
+/** @param prepare sets the bound socket up; what it throws is a failure to bind */
+function bind(socket: Socket, at: Endpoint, handler: DatagramHandler, done: Done, prepare = () => {}): void {
   let datagram: NodeDatagram | null = null
   let settled = false
   const failed = (error: Error) => {
@@ -96,6 +122,12 @@ export function bindOnNode(
   }
   socket.on('error', failed)
   socket.on('listening', () => {
+    try {
+      prepare()
+    } catch (error) {
+      failed(error as Error)
+      return
+    }
     const bound = socket.address()
     settled = true
     datagram = new NodeDatagram(socket, [parseAddress(bound.address) ?? bound.address, bound.port], handler)

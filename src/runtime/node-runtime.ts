@@ -10,13 +10,14 @@ import type {
   HttpClient,
   Listener,
   ListenHandler,
+  MulticastOptions,
   NetworkInterface,
   Runtime,
   Stream,
   TimerHandle,
 } from '../core/runtime.ts'
 import { NodeClock, NodeRng, NodeTimer } from './node-clock.ts'
-import { bindOnNode } from './node-datagram.ts'
+import { bindMulticastOnNode, bindOnNode } from './node-datagram.ts'
 import { NodeHttpClient } from './node-http.ts'
 import { nodeInterfaces } from './node-interfaces.ts'
 import { connectThroughProxy } from './node-proxy.ts'
@@ -73,6 +74,14 @@ class NodeRuntime implements Runtime {
     done: (error: ErrorCode | null, socket: Datagram | null) => void,
   ): void {
     bindOnNode(at, handler, done)
+  }
+
+  bindMulticast(
+    options: MulticastOptions,
+    handler: DatagramHandler,
+    done: (error: ErrorCode | null, socket: Datagram | null) => void,
+  ): void {
+    bindMulticastOnNode(options, handler, done)
   }
 
   interfaces(): readonly NetworkInterface[] {

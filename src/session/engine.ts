@@ -7,12 +7,7 @@
 
 import { AlertQueue } from '../alert/alert-queue.ts'
 import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
-import {
-  ExternalIpAlert,
-  IncomingConnectionAlert,
-  SessionErrorAlert,
-  StateUpdateAlert,
-} from '../alert/session-alerts.ts'
+import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
@@ -26,7 +21,7 @@ import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
 import { Turn } from '../core/turn.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
-import { IpSource, IpVoter } from '../net/ip-voter.ts'
+import { IpSource } from '../net/ip-voter.ts'
 import { PortFilter } from '../net/port-filter.ts'
 import { proxyFor } from '../net/proxy.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
@@ -45,8 +40,11 @@ import { Torrent } from '../torrent/torrent.ts'
 import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import { TrackerManager } from '../tracker/tracker-manager.ts'
+import { ExternalAddresses } from './external-addresses.ts'
 import { GlobalChoker } from './global-choker.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
+import { LsdHost } from './lsd-host.ts'
+import { NetworkWatch } from './network-watch.ts'
 import { OutgoingAddress } from './outgoing-address.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
@@ -78,6 +76,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly disk: DiskIo
   readonly registry: TorrentRegistry
   readonly listen: ListenSockets
+  readonly external: ExternalAddresses<ListenSocket>
+  readonly lsd: LsdHost
   readonly limits: RateLimits
   readonly choker: GlobalChoker
   readonly queue: TorrentQueue
@@ -93,7 +93,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly #unattached = new Set<PeerConnection>()
   readonly #ourPeerIds = new Map<string, number>()
   readonly #started: number
-  readonly #voters = new Map<boolean, IpVoter>()
   readonly #onCrash: ((error: unknown, where: string) => void) | null
   #tickTimer: TimerHandle | null = null
   #lastTick: number
@@ -102,6 +101,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   #connectQueued = false
   #submitQueued = false
   readonly #outgoing: OutgoingAddress
+  readonly #networks: NetworkWatch
   #closed = false
   #closing: (() => void) | null = null
 
@@ -123,6 +123,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.#started = this.turn.now
     this.#lastTick = this.turn.now
     this.#lastSecond = this.turn.now
+    this.#networks = new NetworkWatch(runtime, this.turn.now)
     this.disk = options.createDisk(this.#diskSettings(), fn => {
       this.counters.inc(C.NET_ON_DISK_COUNTER)
       this.turn.run('disk', fn)
@@ -155,6 +156,25 @@ export class Engine implements ConnectPort, DiscoveryPort {
       accepted: (stream, socket) => this.#accepted(stream, socket),
       packet: (packet, from) => this.#packet(packet, from),
       changed: () => this.#listenSocketsChanged(),
+    })
+    this.external = new ExternalAddresses({
+      turn: this.turn,
+      rng: runtime.rng.fork('ip-voter'),
+      alerts: this.alerts,
+      sockets: () => this.listen.sockets,
+    })
+    this.external.onChanged(() => {
+      for (const torrent of this.registry.all()) torrent.swarm.known?.clearPeerRanks()
+    })
+    this.lsd = new LsdHost({
+      runtime,
+      rng: runtime.rng,
+      turn: this.turn,
+      settings: this.settings,
+      alerts: this.alerts,
+      counters: this.counters,
+      listen: this.listen,
+      torrents: this.registry,
     })
     this.trackers = new TrackerManager(this.settings, {
       http: runtime.http,
@@ -300,6 +320,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
       case 'listenInterfaces':
         this.listen.reopen()
         break
+      case 'lsd':
+        this.lsd.update()
+        break
       case 'proxy':
         this.listen.proxyChanged()
         break
@@ -400,7 +423,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
       for (const peer of [...this.#unattached]) tickUnattached(peer, now)
       this.choker.tick(now)
       this.queue.tick(now)
+      this.lsd.tick()
       this.#turnover()
+      if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
     }
     this.#connectMore()
     this.#resumeStarved()
@@ -669,7 +694,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
         }
       },
       listenPort: address => this.#listenPortFor(address),
-      voteExternalAddress: (local, address, voter) => this.#vote(local, address, IpSource.peer, voter),
+      voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
       dhtPortReceived: () => {},
       crashed: (error, where) => this.#crashed(error, where),
     }
@@ -697,26 +722,19 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   voteExternalAddress(local: Endpoint, address: string, voter: string): void {
-    this.#vote(local, address, IpSource.tracker, voter)
+    this.external.vote(local, address, IpSource.tracker, voter)
   }
 
   externalEndpoint(towards: string): Endpoint {
-    const v6 = isV6(towards)
-    const address = this.#voters.get(v6)?.externalAddress() ?? (v6 ? '::' : '0.0.0.0')
-    return [address, this.#listenPortFor(towards)]
+    return [this.external.towards(towards), this.#listenPortFor(towards)]
   }
 
-  #vote(_local: Endpoint, address: string, source: IpSource, voter: string): void {
-    const v6 = isV6(address)
-    let votes = this.#voters.get(v6)
-    if (votes === undefined) {
-      votes = new IpVoter(this.runtime.rng.fork('ip-voter'), this.turn.now)
-      this.#voters.set(v6, votes)
-    }
-    if (!votes.castVote(address, source, voter, this.turn.now)) return
-    const external = votes.externalAddress()
-    if (external !== null && this.alerts.wants(ExternalIpAlert)) this.alerts.post(new ExternalIpAlert(external))
-    for (const torrent of this.registry.all()) torrent.swarm.known?.clearPeerRanks()
+  announceLocally(torrent: Torrent): void {
+    this.lsd.announce(torrent)
+  }
+
+  announceLocallySoon(torrent: Torrent): void {
+    this.lsd.announceSoon(torrent)
   }
 
   #packet(packet: Uint8Array, from: Endpoint | null): void {
@@ -731,6 +749,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       torrent.announcer.listenSocketsChanged(now)
       torrent.announceChanged()
     }
+    this.lsd.update()
   }
 
   // ---- end ---------------------------------------------------------------------------------------------
@@ -752,6 +771,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       return
     }
     this.#closed = true
+    this.lsd.close()
     for (const peer of [...this.#unattached]) {
       peer.disconnect(libtorrentError(LibtorrentErrors.sessionClosing), Operation.bittorrent)
     }

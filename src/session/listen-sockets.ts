@@ -2,14 +2,24 @@
 
 import type { AlertQueue } from '../alert/alert-queue.ts'
 import { ListenFailedAlert, ListenSucceededAlert, UdpErrorAlert } from '../alert/session-alerts.ts'
-import { type Endpoint, endpointsEqual, isLoopback, isUnspecified, isV4, parseAddress } from '../core/endpoint.ts'
+import {
+  type Endpoint,
+  endpointsEqual,
+  isLoopback,
+  isUnspecified,
+  isV4,
+  parseAddress,
+  sameNetwork,
+  zoneOf,
+} from '../core/endpoint.ts'
 import { SocketType } from '../core/enums.ts'
 import { ErrorCode, errnoError, genericCategory, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Datagram, Listener, Runtime, Stream } from '../core/runtime.ts'
 import type { Turn } from '../core/turn.ts'
-import { type ListenInterface, parseListenInterfaces } from '../net/listen-interfaces.ts'
+import { type ListenEndpoint, listenEndpoints } from '../net/listen-endpoints.ts'
+import { parseListenInterfaces } from '../net/listen-interfaces.ts'
 import { acceptsIncoming, type ProxySettings, type ProxyUse, proxyFor, udpOnlyByProxy, udpRoute } from '../net/proxy.ts'
 import { unwrapRelayed, wrapForRelay, wrapForRelayByName } from '../net/socks5-udp.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
@@ -36,6 +46,8 @@ const ANY_V4 = '0.0.0.0'
 export class ListenSocket implements TrackerSocket {
   local: Endpoint
   readonly ssl: boolean
+  /** What it was opened for; the port may be another one in the end. */
+  readonly endpoint: ListenEndpoint
   /** Peers come and go through a proxy only: it takes no connections, and reaches all that the proxy can. */
   readonly proxied: boolean
   open = true
@@ -46,19 +58,22 @@ export class ListenSocket implements TrackerSocket {
   association: Socks5Association | null = null
   readonly #settings: ProxySettings
 
-  constructor(settings: ProxySettings, local: Endpoint, ssl: boolean, proxied: boolean) {
+  constructor(settings: ProxySettings, local: Endpoint, endpoint: ListenEndpoint, proxied: boolean) {
     this.#settings = settings
     this.local = local
-    this.ssl = ssl
+    this.endpoint = endpoint
+    this.ssl = endpoint.ssl
     this.proxied = proxied
   }
 
   canRoute(address: string): boolean {
     if (this.proxied) return true
     const own = this.local[0]
-    if (isV4(own) !== isV4(address)) return false
-    if (isUnspecified(own)) return true
-    return isLoopback(own) === isLoopback(address)
+    if (isV4(own) !== isV4(address) || zoneOf(own) !== zoneOf(address)) return false
+    if (own === address || isUnspecified(own)) return true
+    // Deviation: libtorrent lets a loopback address that the user has named try to reach others, in vain
+    if (isLoopback(own)) return isLoopback(address)
+    return !this.endpoint.localNetwork || sameNetwork(address, own, this.endpoint.prefixLength)
   }
 
   /**
@@ -134,17 +149,46 @@ export class ListenSockets {
     return this.#opening > 0
   }
 
-  /** Closes what is open and opens what the settings say. */
+  /** Closes what the settings say no more, and opens what they say and is not open. */
   reopen(): void {
     if (this.#closed) return
-    this.#closeAll()
     const run = ++this.#run
     const { settings } = this.#port
+    const wanted = this.#endpoints()
+    const proxied = !acceptsIncoming(settings)
+    const kept = this.#sockets.filter(socket => {
+      const accepts = socket.listener !== null
+      if (socket.proxied !== proxied || accepts !== (settings.enableIncomingTcp && !proxied)) return false
+      if (socket.udp === null) return false
+      const at = wanted.findIndex(endpoint => isSame(endpoint, socket.endpoint))
+      if (at >= 0) wanted.splice(at, 1)
+      return at >= 0
+    })
+    for (const socket of this.#sockets) if (!kept.includes(socket)) socket.close()
+    this.#sockets = kept
+    for (const endpoint of wanted) {
+      const { address, port } = endpoint
+      if (endpoint.ssl) {
+        // TLS listeners are not there yet: saying nothing would make peers try in vain
+        this.#failed(
+          endpoint.device,
+          [address, port],
+          Operation.sockListen,
+          errnoError('EOPNOTSUPP'),
+          SocketType.tcpSsl,
+        )
+      } else this.#open(run, endpoint, [address, port], settings.maxRetryPortBind)
+    }
+    this.#changed()
+  }
+
+  #endpoints(): ListenEndpoint[] {
+    const { settings, runtime } = this.#port
     const { interfaces, errors } = parseListenInterfaces(settings.listenInterfaces)
     for (const text of errors) {
       this.#failed(
         text,
-        ['0.0.0.0', 0],
+        [ANY_V4, 0],
         Operation.parseAddress,
         libtorrentError(LibtorrentErrors.invalidPort),
         SocketType.tcp,
@@ -152,32 +196,16 @@ export class ListenSockets {
     }
     if (!acceptsIncoming(settings)) {
       // one socket, on a port that stays the same from session to session
-      const entry: ListenInterface = { device: ANY_V4, port: interfaces[0]?.port ?? 0, ssl: false, local: false }
-      this.#open(run, entry, [ANY_V4, entry.port], settings.maxRetryPortBind)
-      this.#changed()
-      return
+      const port = interfaces[0]?.port ?? 0
+      const none = { device: '', ssl: false, localNetwork: false, expanded: false, prefixLength: 0 }
+      return [{ address: ANY_V4, port, ...none }]
     }
-    const seen = new Set<string>()
-    for (const entry of interfaces) {
-      for (const address of this.#addressesOf(entry)) {
-        const key = `${address}:${entry.port}`
-        if (seen.has(key) && entry.port !== 0) continue
-        seen.add(key)
-        if (entry.ssl) {
-          // TLS listeners are not there yet: saying nothing would make peers try in vain
-          this.#failed(
-            entry.device,
-            [address, entry.port],
-            Operation.sockListen,
-            errnoError('EOPNOTSUPP'),
-            SocketType.tcpSsl,
-          )
-          continue
-        }
-        this.#open(run, entry, [address, entry.port], settings.maxRetryPortBind)
-      }
+    const networks = runtime.interfaces()
+    for (const { device, port } of interfaces) {
+      if (parseAddress(device) !== null || networks.some(network => network.name === device)) continue
+      this.#failed(device, [ANY_V4, port], Operation.enumIf, errnoError('ENODEV'), SocketType.tcp)
     }
-    this.#changed()
+    return listenEndpoints(interfaces, networks)
   }
 
   /** Another proxy, or another login for it. */
@@ -191,24 +219,11 @@ export class ListenSockets {
     this.#closeAll()
   }
 
-  #addressesOf(entry: ListenInterface): string[] {
-    const address = parseAddress(entry.device)
-    if (address !== null) return [address]
-    const found = this.#port.runtime
-      .interfaces()
-      .filter(i => i.name === entry.device)
-      .map(i => i.address)
-    if (found.length === 0) {
-      this.#failed(entry.device, ['0.0.0.0', entry.port], Operation.enumIf, errnoError('ENODEV'), SocketType.tcp)
-    }
-    return found
-  }
-
-  #open(run: number, entry: ListenInterface, at: Endpoint, retries: number): void {
+  #open(run: number, entry: ListenEndpoint, at: Endpoint, retries: number): void {
     const { runtime, turn, settings } = this.#port
     const proxied = !acceptsIncoming(settings)
     if (!settings.enableIncomingTcp || proxied) {
-      this.#openUdp(run, entry, new ListenSocket(settings, at, entry.ssl, proxied), at, retries)
+      this.#openUdp(run, entry, new ListenSocket(settings, at, entry, proxied), at, retries)
       return
     }
     this.#opening++
@@ -239,7 +254,7 @@ export class ListenSockets {
             this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'), SocketType.tcp)
             return
           }
-          socket = new ListenSocket(settings, listener.local, entry.ssl, false)
+          socket = new ListenSocket(settings, listener.local, entry, false)
           socket.listener = listener
           socket.listenPort = listener.local[1]
           this.#succeeded(listener.local, SocketType.tcp)
@@ -248,7 +263,7 @@ export class ListenSockets {
     )
   }
 
-  #retry(run: number, entry: ListenInterface, at: Endpoint, retries: number, error: ErrorCode, type: SocketType): void {
+  #retry(run: number, entry: ListenEndpoint, at: Endpoint, retries: number, error: ErrorCode, type: SocketType): void {
     const { settings } = this.#port
     const [address, port] = at
     const inUse = error.value() === EADDRINUSE
@@ -257,7 +272,7 @@ export class ListenSockets {
     else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, type)
   }
 
-  #openUdp(run: number, entry: ListenInterface, socket: ListenSocket, at: Endpoint, retries: number): void {
+  #openUdp(run: number, entry: ListenEndpoint, socket: ListenSocket, at: Endpoint, retries: number): void {
     const { runtime, turn, alerts } = this.#port
     this.#opening++
     runtime.bindDatagram(
@@ -359,4 +374,16 @@ export class ListenSockets {
     this.#version++
     this.#port.changed()
   }
+}
+
+/** The socket that is open for one would be opened for the other. */
+function isSame(a: ListenEndpoint, b: ListenEndpoint): boolean {
+  return (
+    a.address === b.address &&
+    a.port === b.port &&
+    a.device === b.device &&
+    a.ssl === b.ssl &&
+    a.localNetwork === b.localNetwork &&
+    a.expanded === b.expanded
+  )
 }

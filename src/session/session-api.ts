@@ -174,7 +174,7 @@ export class SessionBase {
     return this.engine.listen.sockets.find(socket => socket.ssl && socket.listenPort !== 0)?.listenPort ?? 0
   }
 
-  /** Closes the listen sockets and opens them anew, as the settings say. */
+  /** Looks at the networks again, and opens and closes listen sockets as they and the settings ask for. */
   reopenNetworkSockets(_options = 0): void {
     this.engine.turn.call(() => this.engine.listen.reopen())
   }

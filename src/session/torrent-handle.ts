@@ -525,6 +525,11 @@ export class TorrentHandle {
     })
   }
 
+  /** Tells the local network of the torrent now, as far as it is announced there at all. */
+  forceLsdAnnounce(): void {
+    this.#call(torrent => torrent.env.discovery.announceLocally(torrent))
+  }
+
   /** Asks a tracker for the size of the swarm; answers by `ScrapeReplyAlert` or `ScrapeFailedAlert`. */
   scrapeTracker(tracker: number | string = -1): void {
     this.#call(torrent => torrent.announcer.scrapeTracker(tracker, true))

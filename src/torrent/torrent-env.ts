@@ -99,7 +99,7 @@ export interface ChokePort {
   triggerOptimistic(): void
 }
 
-/** Trackers, and our addresses as others see them. */
+/** Trackers, the local network, and our addresses as others see them. */
 export interface DiscoveryPort {
   queueRequest(request: TrackerRequest, requester: TrackerRequester): void
   listenSockets(ssl: boolean): readonly TrackerSocket[]
@@ -107,6 +107,10 @@ export interface DiscoveryPort {
   voteExternalAddress(local: Endpoint, address: string, voter: string): void
   /** Our endpoint as a peer with that address sees it. */
   externalEndpoint(towards: string): Endpoint
+  /** Tells the local network that we have the torrent, if that may be told. */
+  announceLocally(torrent: Torrent): void
+  /** The torrent has begun to announce: it is to be one of the next that the local network is told of. */
+  announceLocallySoon(torrent: Torrent): void
 }
 
 /** Rate limits of torrents and their connections. */

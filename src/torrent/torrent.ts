@@ -598,6 +598,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.announceBase = { up: this.stats.totalPayloadUpload(), down: this.stats.totalPayloadDownload() }
     this.announcer.start(this.env.turn.now)
     this.announceChanged()
+    this.env.discovery.announceLocallySoon(this)
   }
 
   announceBase = { up: 0, down: 0 }

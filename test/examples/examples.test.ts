@@ -40,6 +40,11 @@ beforeAll(async () => {
   const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
   await run(process.execPath, [compiler, ...sources, ...options, '--rootDir', join(ROOT, 'examples')])
 
+  // it is to meet nobody but the session of the test
+  const client = readFileSync(at('simple_client.js'), 'utf8')
+  expect(client).toContain('new Session({')
+  writeFileSync(at('simple_client.js'), client.replace('new Session({', 'new Session({ enable_lsd: false,'))
+
   mkdirSync(at('seed/album'), { recursive: true })
   writeFileSync(at('seed/album/a.bin'), Buffer.alloc(300_000, 'leaves'))
   writeFileSync(at('seed/album/.hidden'), 'x')
@@ -80,7 +85,7 @@ test('make_torrent makes a torrent without hidden files, and simple_client downl
   expect(params.trackers).toEqual([announceUrl])
   expect(params.ti!.numFiles()).toBe(1)
 
-  const session = new library.Session({ listen_interfaces: '127.0.0.1:0' })
+  const session = new library.Session({ listen_interfaces: '127.0.0.1:0', enable_lsd: false })
   try {
     const announced = new Promise<void>(done => tracker.once('start', done))
     params.savePath = at('seed')

@@ -304,7 +304,7 @@ describe('a session with a magnet link whose metadata never came', () => {
       params.flags &= ~(TorrentFlags.paused | TorrentFlags.autoManaged)
       node.engine.turn.call(() => node.engine.addTorrent(params))
       sim.run(5000)
-      expect(tracker.members(link.infoHash.toString())).toBe(1)
+      expect(tracker.members(link.infoHash.toString())).toBeGreaterThan(0)
       node.close()
       expect(tracker.members(link.infoHash.toString())).toBe(0)
     })

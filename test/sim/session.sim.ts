@@ -5,10 +5,11 @@ import type { SessionStatsAlert } from '../../src/alert/stats-alerts.ts'
 import { AlertCategory, PeerBlockedReason, TorrentFlags } from '../../src/core/enums.ts'
 import { IpFilter } from '../../src/net/ip-filter.ts'
 import { PortFilter } from '../../src/net/port-filter.ts'
+import type { SettingsPack } from '../../src/settings/pack-type.ts'
 import { FakePeer } from './lib/fake-peer.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
 import { simulate } from './lib/simulation.ts'
-import { makeTorrent, Swarm } from './lib/swarm.ts'
+import { makeTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
 
 const PIECE = 64 * 1024
 
@@ -161,25 +162,103 @@ describe('listening', () => {
       sim.run(100)
       const swarm = new Swarm(sim, torrent)
       const node = swarm.addOn(runtime, 'a', {
-        settings: { listen_interfaces: '0.0.0.0:6881', max_retry_port_bind: 3 },
+        settings: { listen_interfaces: '10.0.1.1:6881', max_retry_port_bind: 3 },
       })
+      const reopen = (settings: SettingsPack) =>
+        node.engine.turn.call(() => {
+          node.engine.applySettings({ listen_interfaces: '' })
+          node.engine.applySettings({ listen_interfaces: '10.0.1.1:6881', ...settings })
+        })
       sim.run(1000)
       const good = node.alerts.filter(a => a.what() === 'listen_succeeded') as ListenSucceededAlert[]
       expect(good.map(({ port }) => port)).toEqual([6882, 6882])
-      node.engine.turn.call(() =>
-        node.engine.applySettings({ max_retry_port_bind: 0, listen_interfaces: '0.0.0.0:6881 ' }),
-      )
+      reopen({ max_retry_port_bind: 0 })
       sim.run(1000)
       const last = (node.alerts.filter(a => a.what() === 'listen_succeeded') as ListenSucceededAlert[]).at(-1)!
       expect([6881, 6882]).not.toContain(last.port)
-      node.engine.turn.call(() =>
-        node.engine.applySettings({ listen_system_port_fallback: false, listen_interfaces: '0.0.0.0:6881' }),
-      )
+      reopen({ listen_system_port_fallback: false })
       sim.run(1000)
       const failed = node.alerts.filter(a => a.what() === 'listen_failed') as ListenFailedAlert[]
       expect(failed).toHaveLength(1)
       expect(failed[0]!.port).toBe(6881)
       expect(failed[0]!.error.value()).toBe(98)
+      node.close()
+    })
+  })
+
+  const openAt = (node: SwarmNode) => node.engine.listen.sockets.map(socket => socket.local.join(' ')).sort()
+
+  test('on all addresses is listening on each, where those of the local network do not announce elsewhere', () => {
+    simulate(71, sim => {
+      const tracker = new FakeTracker(sim, sim.host('tracker'))
+      const torrent = makeTorrent(8 * PIECE, PIECE, 1, [tracker.httpUrl])
+      const node = new Swarm(sim, torrent).add('a', {
+        host: { addresses: ['10.1.1.1', '192.168.3.4', '2001:db8:1::1'] },
+        settings: { listen_interfaces: '0.0.0.0:6881,[::]:6881', announce_to_all_trackers: true },
+      })
+      sim.run(5000)
+      expect(openAt(node)).toEqual([
+        '10.1.1.1 6881',
+        '127.0.0.1 6881',
+        '192.168.3.4 6881',
+        '2001:db8:1::1 6881',
+        '::1 6881',
+      ])
+      const local = node.engine.listen.sockets.filter(socket => socket.endpoint.localNetwork)
+      expect(local.map(socket => socket.local[0]).sort()).toEqual(['127.0.0.1', '::1'])
+      expect(new Set(tracker.announces.map(announce => announce.from))).toEqual(
+        new Set(['10.1.1.1', '192.168.3.4', '2001:db8:1::1']),
+      )
+      node.close()
+    })
+  })
+
+  test('goes on where the settings and the networks still ask for it', () => {
+    simulate(72, sim => {
+      const node = new Swarm(sim, makeTorrent(8 * PIECE, PIECE)).add('a', {
+        host: { addresses: ['10.1.1.1', '10.1.2.1'] },
+        settings: { listen_interfaces: '0.0.0.0:6881' },
+      })
+      sim.run(1000)
+      const before = [...node.engine.listen.sockets]
+      expect(openAt(node)).toEqual(['10.1.1.1 6881', '10.1.2.1 6881', '127.0.0.1 6881'])
+      node.engine.turn.call(() => node.engine.applySettings({ listen_interfaces: '10.1.2.1:6881,0.0.0.0:6881' }))
+      sim.run(1000)
+      expect(openAt(node)).toEqual(['10.1.1.1 6881', '10.1.2.1 6881', '127.0.0.1 6881'])
+      const kept = node.engine.listen.sockets.filter(socket => before.includes(socket))
+      // the one that is named now is another one than the one that was found
+      expect(kept.map(socket => socket.local[0]).sort()).toEqual(['10.1.1.1', '127.0.0.1'])
+      expect(kept.every(socket => socket.open)).toBe(true)
+      node.engine.turn.call(() => node.engine.applySettings({ listen_interfaces: '10.1.2.1:6881' }))
+      sim.run(1000)
+      expect(openAt(node)).toEqual(['10.1.2.1 6881'])
+      expect(before.every(socket => !socket.open)).toBe(true)
+      node.close()
+    })
+  })
+
+  test('follows the networks of the machine, if it is to watch them', () => {
+    simulate(73, sim => {
+      const runtime = sim.host('a', { addresses: ['10.1.1.1', '10.1.2.1'] })
+      let gone = '10.1.2.1'
+      const all = runtime.interfaces.bind(runtime)
+      runtime.interfaces = () => all().filter(({ address }) => address !== gone)
+      const settings = { listen_interfaces: '0.0.0.0:6881' }
+      const node = new Swarm(sim, makeTorrent(8 * PIECE, PIECE)).addOn(runtime, 'a', { settings })
+      sim.run(30_000)
+      const [first] = node.engine.listen.sockets
+      expect(openAt(node)).toEqual(['10.1.1.1 6881', '127.0.0.1 6881'])
+      gone = ''
+      sim.run(15_000)
+      expect(openAt(node)).toEqual(['10.1.1.1 6881', '10.1.2.1 6881', '127.0.0.1 6881'])
+      expect(node.engine.listen.sockets).toContain(first)
+      node.engine.turn.call(() => node.engine.applySettings({ enable_ip_notifier: false }))
+      gone = '10.1.1.1'
+      sim.run(60_000)
+      expect(openAt(node)).toHaveLength(3)
+      node.engine.turn.call(() => node.engine.applySettings({ enable_ip_notifier: true }))
+      sim.run(15_000)
+      expect(openAt(node)).toEqual(['10.1.2.1 6881', '127.0.0.1 6881'])
       node.close()
     })
   })

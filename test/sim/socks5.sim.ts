@@ -126,7 +126,7 @@ describe('UDP trackers behind SOCKS5', () => {
       const scene = new Scene(sim, { proxy_peer_connections: false, socks5_udp_send_local_ep: true })
       sim.run(1000)
       expect(scene.node.engine.listen.sockets.map(socket => socket.association?.relay != null)).toEqual([true, false])
-      expect(scene.proxy.announced).toEqual([['0.0.0.0', 6881]])
+      expect(scene.proxy.announced).toEqual([[scene.node.runtime.host.addresses[0], 6881]])
       expect(scene.socksErrors).toEqual(['hostname_lookup: No route to host'])
       scene.node.close()
     })

@@ -22,6 +22,9 @@ mask |= categories.tracker_notification
 if config.get("log"):
     mask = categories.all_categories
 
+if config.get("settings", {}).get("enable_lsd"):
+    mask |= categories.peer_notification  # where peers are found
+
 ENCRYPTION_DISABLED = 2
 settings = {
     "listen_interfaces": config.get("listen", "127.0.0.1:0"),
@@ -115,6 +118,8 @@ def report(alert):
         emit(event="rejected", message=alert.message())
     elif isinstance(alert, lt.tracker_reply_alert):
         emit(event="announced", url=alert.url, peers=alert.num_peers)
+    elif alert.what() == "lsd_peer":
+        emit(event="lsd_peer", message=alert.message())
     elif isinstance(alert, lt.hash_failed_alert):
         emit(event="hash_failed", message=alert.message())
     elif alert.category() & categories.error_notification:

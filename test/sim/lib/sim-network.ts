@@ -1,7 +1,7 @@
 /** Hosts, the links they hang on, and what lies between them. */
 
 import type { Endpoint } from '../../../src/core/endpoint.ts'
-import { isUnspecified, isV6 } from '../../../src/core/endpoint.ts'
+import { isLoopback, isUnspecified, isV6, sameNetwork } from '../../../src/core/endpoint.ts'
 import type { Rng } from '../../../src/core/rng.ts'
 import type { DatagramHandler, ListenHandler } from '../../../src/core/runtime.ts'
 import type { EventLog } from './event-log.ts'
@@ -84,6 +84,14 @@ export interface UdpPort {
   readonly handler: DatagramHandler
 }
 
+/** A socket that has joined a multicast group, as the network sees it. */
+export interface GroupMember {
+  readonly group: Endpoint
+  /** The address of the host that names the interface. */
+  readonly by: string
+  readonly handler: DatagramHandler
+}
+
 /** A machine with its open ports. */
 export class SimHost {
   readonly name: string
@@ -93,6 +101,7 @@ export class SimHost {
   readonly down: Link
   readonly #tcp: TcpPort[] = []
   readonly #udp: UdpPort[] = []
+  readonly #groups: GroupMember[] = []
   readonly #forwarded = new Set<number>()
   readonly #contacted = new Set<string>()
   #nextPort = 49152
@@ -158,6 +167,22 @@ export class SimHost {
     if (at >= 0) this.#udp.splice(at, 1)
   }
 
+  /** The sockets that hear what is sent to a group on the network of `by`. */
+  membersOf(group: Endpoint, by: string): GroupMember[] {
+    return this.#groups.filter(
+      member => member.group[0] === group[0] && member.group[1] === group[1] && sameSubnet(member.by, by),
+    )
+  }
+
+  join(member: GroupMember): void {
+    this.#groups.push(member)
+  }
+
+  leave(member: GroupMember): void {
+    const at = this.#groups.indexOf(member)
+    if (at >= 0) this.#groups.splice(at, 1)
+  }
+
   /** @internal A datagram leaves through the translator. */
   contacted(localPort: number, to: Endpoint): void {
     if (this.nat === undefined) return
@@ -183,11 +208,22 @@ function find<T extends { readonly local: Endpoint }>(ports: readonly T[], to: E
   )
 }
 
+/** Bits that the addresses of one network have in common. */
+export function prefixLength(address: string): number {
+  if (isLoopback(address)) return isV6(address) ? 128 : 8
+  return isV6(address) ? 64 : 24
+}
+
+function sameSubnet(a: string, b: string): boolean {
+  return isLoopback(a) === isLoopback(b) && sameNetwork(a, b, prefixLength(a))
+}
+
 export class SimNetwork {
   readonly clock: SimClock
   readonly log: EventLog
   readonly #rng: Rng
   readonly #byAddress = new Map<string, SimHost>()
+  readonly #hosts: SimHost[] = []
   readonly #paths = new Map<string, Required<PathOptions>>()
   readonly #filters = new Set<RouteFilter>()
   #defaultPath = DEFAULT_PATH
@@ -200,6 +236,7 @@ export class SimNetwork {
 
   addHost(name: string, options: HostOptions): SimHost {
     const host = new SimHost(name, options)
+    this.#hosts.push(host)
     const reachable = options.nat === undefined ? options.addresses : options.addresses.filter(isV6)
     for (const address of reachable) {
       if (this.#byAddress.has(address)) throw new Error(`two hosts have address ${address}`)
@@ -234,6 +271,12 @@ export class SimNetwork {
   /** Cuts the network in two: nothing passes between `hosts` and the rest. @returns a function that heals it */
   partition(hosts: readonly SimHost[]): () => void {
     return this.addFilter((from, to) => hosts.includes(from) === hosts.includes(to))
+  }
+
+  /** The machines with an address on the network of `address`, other than `from`. */
+  neighbours(from: SimHost, address: string): SimHost[] {
+    if (isLoopback(address)) return []
+    return this.#hosts.filter(host => host !== from && host.addresses.some(other => sameSubnet(address, other)))
   }
 
   /** Who answers at an address, seen from `from`. */

@@ -1,7 +1,7 @@
 /** A `Runtime` on virtual time: one host's view of a simulated world. */
 
 import type { Endpoint } from '../../../src/core/endpoint.ts'
-import { isLoopback, isV6 } from '../../../src/core/endpoint.ts'
+import { isLoopback } from '../../../src/core/endpoint.ts'
 import type { ErrorCode } from '../../../src/core/error-code.ts'
 import type { Rng } from '../../../src/core/rng.ts'
 import type {
@@ -10,6 +10,7 @@ import type {
   DatagramHandler,
   Listener,
   ListenHandler,
+  MulticastOptions,
   NetworkInterface,
   Runtime,
   Stream,
@@ -18,7 +19,8 @@ import type {
 import type { SimClock } from './sim-clock.ts'
 import { bindInSim } from './sim-datagram.ts'
 import { SimHttpClient, type SimHttpServers } from './sim-http.ts'
-import type { SimHost, SimNetwork } from './sim-network.ts'
+import { joinInSim } from './sim-multicast.ts'
+import { prefixLength, type SimHost, type SimNetwork } from './sim-network.ts'
 import { type SimNames, SimResolver } from './sim-resolver.ts'
 import { connectInSim, listenInSim } from './sim-stream.ts'
 
@@ -73,12 +75,21 @@ export class SimRuntime implements Runtime {
     bindInSim(this.#net, this.host, at, handler, done)
   }
 
+  bindMulticast(
+    options: MulticastOptions,
+    handler: DatagramHandler,
+    done: (error: ErrorCode | null, socket: Datagram | null) => void,
+  ): void {
+    joinInSim(this.#net, this.host, options, handler, done)
+  }
+
   interfaces(): readonly NetworkInterface[] {
     return ['127.0.0.1', '::1', ...this.host.addresses].map(address => ({
       name: isLoopback(address) ? 'lo' : 'eth0',
       address,
-      prefixLength: isV6(address) ? (isLoopback(address) ? 128 : 64) : isLoopback(address) ? 8 : 24,
+      prefixLength: prefixLength(address),
       loopback: isLoopback(address),
+      internet: !isLoopback(address),
     }))
   }
 }

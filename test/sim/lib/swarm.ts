@@ -3,6 +3,7 @@
 import type { Alert } from '../../../src/alert/alert.ts'
 import { BLOCK_SIZE } from '../../../src/core/brands.ts'
 import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
+import { endpointToString } from '../../../src/core/endpoint.ts'
 import { AlertCategory, FileFlags, ProtocolVersion, TorrentFlags } from '../../../src/core/enums.ts'
 import { sha1, sha256 } from '../../../src/core/hash.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
@@ -70,10 +71,12 @@ export function makeFilesTorrent(
   pieceLength: number,
   flags: number = CreateFlags.v1Only,
   seed = 1,
+  isPrivate = false,
 ): SimTorrent {
   const rng = new SeededRng(seed)
   const entries = sizes.map((size, i) => new CreateFileEntry(`many-${seed}/file-${i}`, size))
   const creator = new CreateTorrent(entries, pieceLength, flags)
+  creator.setPriv(isPrivate)
   const content = new Uint8Array(creator.totalSize())
   const files: Uint8Array[] = []
   let offset = 0
@@ -137,7 +140,12 @@ export class SwarmNode {
     this.engine = new Engine({
       runtime: this.runtime,
       createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, this.drive, door),
-      settings: { alert_mask: ALERTS, listen_interfaces: '0.0.0.0:6881,[::]:6881', ...options.settings },
+      settings: {
+        alert_mask: ALERTS,
+        listen_interfaces: this.runtime.host.addresses.map(address => endpointToString([address, 6881])).join(),
+        enable_lsd: false,
+        ...options.settings,
+      },
       onCrash: error => {
         throw error
       },
