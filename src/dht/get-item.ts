@@ -5,7 +5,14 @@ import type { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import { DHT_DHT_GET_OUT } from '../stats/counter-ids.ts'
 import { FindData, type NodesCallback } from './find-data.ts'
-import { Item, immutableTarget, mutableTarget, PUBLIC_KEY_SIZE, type SequenceNumber, SIGNATURE_SIZE } from './item.ts'
+import {
+  Item,
+  itemTargetId,
+  mutableItemTargetId,
+  PUBLIC_KEY_SIZE,
+  type SequenceNumber,
+  SIGNATURE_SIZE,
+} from './item.ts'
 import type { KrpcMessage } from './krpc.ts'
 import type { Observer } from './observer.ts'
 import type { TraversalNode } from './traversal-port.ts'
@@ -101,7 +108,7 @@ export class GetItem extends FindData {
   }
 
   #gotImmutable(encoded: Uint8Array): void {
-    if (!this.#item.isEmpty || !immutableTarget(encoded).equals(this.target)) return
+    if (!this.#item.isEmpty || !itemTargetId(encoded).equals(this.target)) return
     this.#item.setImmutable(encoded)
     // there is no other value with this hash: no need to ask anybody else
     this.#itemCallback?.(this.#item, true)
@@ -111,7 +118,7 @@ export class GetItem extends FindData {
   #gotMutable(encoded: Uint8Array, seq: SequenceNumber, key: Uint8Array, signature: Uint8Array): void {
     if (key.length !== PUBLIC_KEY_SIZE || signature.length !== SIGNATURE_SIZE) return
     const { salt } = this.#item
-    if (!mutableTarget(key, salt).equals(this.target)) return
+    if (!mutableItemTargetId(salt, key).equals(this.target)) return
     if (!this.#item.isEmpty && this.#item.seq >= seq) return
     if (this.#item.setVerified(encoded, salt, seq, key, signature)) this.#itemCallback?.(this.#item, false)
   }

@@ -28,12 +28,12 @@ export function sequenceNumberOf(node: BdecodeNode): SequenceNumber {
 }
 
 /** Where an immutable item is stored. @param value bencoded */
-export function immutableTarget(value: Uint8Array): Sha1Hash {
+export function itemTargetId(value: Uint8Array): Sha1Hash {
   return new Sha1Hash(sha1(value))
 }
 
-/** Where a mutable item is stored. @param publicKey 32 bytes @param salt empty for none */
-export function mutableTarget(publicKey: Uint8Array, salt: Uint8Array): Sha1Hash {
+/** Where a mutable item is stored. @param salt empty for none @param publicKey 32 bytes */
+export function mutableItemTargetId(salt: Uint8Array, publicKey: Uint8Array): Sha1Hash {
   return new Sha1Hash(sha1(salt.length === 0 ? publicKey : concatBytes([publicKey, salt])))
 }
 
@@ -142,9 +142,9 @@ export class Item {
 
   /** Where it is stored. @throws Error if it is immutable and empty */
   target(): Sha1Hash {
-    if (this.#isMutable) return mutableTarget(this.#publicKey, this.#salt)
+    if (this.#isMutable) return mutableItemTargetId(this.#salt, this.#publicKey)
     if (this.#encoded === null) throw new Error('an immutable item without a value has no target')
-    return immutableTarget(this.#encoded)
+    return itemTargetId(this.#encoded)
   }
 
   /** Forgets the value. */

@@ -57,7 +57,7 @@ export class WriteTokens {
   }
 
   /** Whether `token` is one that was made for `address` and `infoHash` not long ago. */
-  verify(token: Uint8Array, infoHash: Sha1Hash, address: string): boolean {
+  verify(token: Uint8Array, address: string, infoHash: Sha1Hash): boolean {
     if (token.length !== WRITE_TOKEN_SIZE) return false
     const value = readUint32(token, 0)
     const hash = infoHash.view()
