@@ -276,12 +276,12 @@ export class RoutingTable {
     return 2 ** (full + 1) * size
   }
 
-  /** How many buckets, from the farthest on, are at least half full; -1 without buckets. */
+  /** How far down from the farthest the buckets are at least half full; -1 without buckets. */
   depth(): number {
     const half = Math.trunc(this.#bucketSize / 2)
     const buckets = this.#buckets
+    if (buckets.length === 0) return -1
     if (this.#depth >= buckets.length) this.#depth = buckets.length - 1
-    if (this.#depth < 0) return this.#depth
     while (this.#depth < buckets.length - 1 && buckets[this.#depth + 1]!.live.length >= half) this.#depth++
     while (this.#depth > 0 && buckets[this.#depth - 1]!.live.length < half) this.#depth--
     return this.#depth
@@ -316,6 +316,11 @@ export class RoutingTable {
     this.forEachNode(node => {
       if (!node.pinged) throw new Error(`node ${node.id} is in use but never answered`)
     }, null)
+    this.#buckets.forEach(({ live, replacements }, i) => {
+      for (const node of [...live, ...replacements]) {
+        if (this.#bucketFor(node.id) !== i) throw new Error(`node ${node.id} is in the wrong bucket`)
+      }
+    })
     let indexed = 0
     for (const nodes of this.#byAddress.values()) indexed += nodes.length
     if (indexed !== count) throw new Error(`${indexed} nodes by address, ${count} in buckets`)
