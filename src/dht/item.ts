@@ -24,7 +24,7 @@ const NO_BYTES = new Uint8Array(0)
 /** The exact value of an integer node; 0 if it does not fit 64 bits with sign. */
 export function sequenceNumberOf(node: BdecodeNode): SequenceNumber {
   const rounded = node.intValue()
-  return Number.isSafeInteger(rounded) ? rounded : BigInt.asIntN(64, node.bigIntValue())
+  return Number.isSafeInteger(rounded) ? rounded : node.bigIntValue()
 }
 
 /** Where an immutable item is stored. @param value bencoded */
