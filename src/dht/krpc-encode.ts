@@ -6,6 +6,7 @@
 
 import { bencode } from '../bencode/bencode.ts'
 import type { BencodeInput, Entry } from '../bencode/entry.ts'
+import { binaryToBytes } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isV4 } from '../core/endpoint.ts'
 import { versionMajor, versionMinor, versionTiny } from '../core/version.ts'
@@ -14,9 +15,9 @@ import type { KrpcWriter } from './krpc-writer.ts'
 
 /** Which client we are: two letters and our version in two bytes. */
 const VERSION = `LT${String.fromCharCode(versionMajor, (versionMinor << 4) | versionTiny)}`
-const QUERY_TAIL = `1:v4:${VERSION}1:y1:qe`
-const RESPONSE_TAIL = `1:v4:${VERSION}1:y1:re`
-const ERROR_TAIL = `1:v4:${VERSION}1:y1:ee`
+const QUERY_TAIL = binaryToBytes(`1:v4:${VERSION}1:y1:qe`)
+const RESPONSE_TAIL = binaryToBytes(`1:v4:${VERSION}1:y1:re`)
+const ERROR_TAIL = binaryToBytes(`1:v4:${VERSION}1:y1:ee`)
 
 /** A node as responses carry it. */
 export interface CompactNode {
@@ -95,7 +96,7 @@ export function encodeQuery(out: KrpcWriter, query: KrpcQuery, envelope: QueryEn
   if (envelope.readOnly) out.raw('2:roi1e')
   out.raw('1:t2:')
   out.uint16(envelope.transactionId)
-  out.raw(QUERY_TAIL)
+  out.bytes(QUERY_TAIL)
 }
 
 function encodeArguments(out: KrpcWriter, query: Exclude<KrpcQuery, { method: 'direct' }>, id: Sha1Hash): void {
@@ -163,7 +164,7 @@ function directQuery(entry: { readonly [key: string]: Entry }, envelope: QueryEn
     ...entry,
     a: args,
     t: Uint8Array.of(envelope.transactionId >>> 8, envelope.transactionId),
-    v: Uint8Array.from(VERSION, c => c.charCodeAt(0)),
+    v: binaryToBytes(VERSION),
     y: 'q',
   }
   if (envelope.readOnly) packet['ro'] = 1
@@ -255,7 +256,7 @@ export function encodeReply(out: KrpcWriter, query: KrpcMessage, to: Endpoint, i
   if (reply.values !== null) writeList(out, '6:values', reply.values)
   out.raw('e')
   writeTransaction(out, query)
-  out.raw(RESPONSE_TAIL)
+  out.bytes(RESPONSE_TAIL)
 }
 
 /** As {@link encodeReply}, with a bencoded dictionary for `r` that somebody else made. */
@@ -265,7 +266,7 @@ export function encodeForeignReply(out: KrpcWriter, query: KrpcMessage, to: Endp
   out.raw('1:r')
   out.bytes(response)
   writeTransaction(out, query)
-  out.raw(RESPONSE_TAIL)
+  out.bytes(RESPONSE_TAIL)
 }
 
 /**
@@ -292,7 +293,7 @@ export function encodeError(
     out.raw('e')
   }
   writeTransaction(out, query)
-  out.raw(ERROR_TAIL)
+  out.bytes(ERROR_TAIL)
 }
 
 function writeIp(out: KrpcWriter, to: Endpoint): void {

@@ -81,7 +81,8 @@ export class RpcManager {
    * @returns false if it could not be sent
    */
   invoke(query: KrpcQuery, observer: Observer): boolean {
-    if (this.#closed) return false
+    // a node told of by another may have any port
+    if (this.#closed || observer.endpoint[1] === 0) return false
     const tid = this.#freeTransactionId()
     if (tid < 0) return false
     const { settings, family, log } = this.#options
