@@ -3,20 +3,13 @@
 import type { BdecodeNode } from '../bencode/bdecode-node.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
-import type { DhtModule } from '../core/enums.ts'
+import type { DhtLog } from './dht-log.ts'
 import type { DhtPacketSocket } from './dht-socket.ts'
 
-/** Receives what the parts of the DHT are doing. */
-export interface DhtLogger {
-  /** Whether anyone reads it: the text is made only then. */
-  shouldLog(module: DhtModule): boolean
-  log(module: DhtModule, text: string): void
-  /** @param packet borrowed */
-  logPacket(incoming: boolean, packet: Uint8Array, node: Endpoint): void
-}
-
 /** The session, as the DHT sees it. */
-export interface DhtObserver extends DhtLogger {
+export interface DhtObserver extends DhtLog {
+  /** A packet came or goes. @param packet borrowed */
+  logPacket(incoming: boolean, packet: Uint8Array, node: Endpoint): void
   /** A node says what our address is. @param source the node's address */
   setExternalAddress(socket: DhtPacketSocket, address: string, source: string): void
   /** The port on which peers are accepted, 0 for none. */
@@ -27,6 +20,8 @@ export interface DhtObserver extends DhtLogger {
   outgoingGetPeers(target: Sha1Hash, sentTarget: Sha1Hash, to: Endpoint): void
   /** Somebody says that it is in a swarm. */
   announce(infoHash: Sha1Hash, address: string, port: number): void
+  /** Queries may be answered by somebody else: only then `onDhtRequest` is called. */
+  readonly answersRequests: boolean
   /**
    * A query came in, before it is dealt with.
    *
