@@ -25,6 +25,8 @@ export interface ListenPort {
   accepted(stream: Stream, socket: ListenSocket): void
   /** @param from `null` if it came through a proxy that knows the sender by name */
   packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void
+  /** A packet could not be delivered. */
+  packetError(error: ErrorCode, to: Endpoint): void
   /** The set of sockets is another one now. */
   changed(): void
 }
@@ -36,6 +38,8 @@ const ANY_V4 = '0.0.0.0'
 export class ListenSocket implements TrackerSocket {
   local: Endpoint
   readonly ssl: boolean
+  /** For peers of the local network only. */
+  readonly localNetwork: boolean
   /** Peers come and go through a proxy only: it takes no connections, and reaches all that the proxy can. */
   readonly proxied: boolean
   open = true
@@ -46,10 +50,11 @@ export class ListenSocket implements TrackerSocket {
   association: Socks5Association | null = null
   readonly #settings: ProxySettings
 
-  constructor(settings: ProxySettings, local: Endpoint, ssl: boolean, proxied: boolean) {
+  constructor(settings: ProxySettings, local: Endpoint, entry: ListenInterface, proxied: boolean) {
     this.#settings = settings
     this.local = local
-    this.ssl = ssl
+    this.ssl = entry.ssl
+    this.localNetwork = entry.local
     this.proxied = proxied
   }
 
@@ -208,7 +213,7 @@ export class ListenSockets {
     const { runtime, turn, settings } = this.#port
     const proxied = !acceptsIncoming(settings)
     if (!settings.enableIncomingTcp || proxied) {
-      this.#openUdp(run, entry, new ListenSocket(settings, at, entry.ssl, proxied), at, retries)
+      this.#openUdp(run, entry, new ListenSocket(settings, at, entry, proxied), at, retries)
       return
     }
     this.#opening++
@@ -239,7 +244,7 @@ export class ListenSockets {
             this.#retry(run, entry, at, retries, error ?? errnoError('EADDRINUSE'), SocketType.tcp)
             return
           }
-          socket = new ListenSocket(settings, listener.local, entry.ssl, false)
+          socket = new ListenSocket(settings, listener.local, entry, false)
           socket.listener = listener
           socket.listenPort = listener.local[1]
           this.#succeeded(listener.local, SocketType.tcp)
@@ -273,8 +278,9 @@ export class ListenSockets {
             turn.leave()
           }
         },
-        onError: (error, operation, fatal) =>
+        onError: (error, operation, fatal, to) =>
           turn.run('udp', () => {
+            if (to !== null) this.#port.packetError(error, to)
             if (alerts.wants(UdpErrorAlert)) alerts.post(new UdpErrorAlert(socket.local, operation, error))
             if (!fatal) return
             socket.closeUdp()

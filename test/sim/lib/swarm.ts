@@ -34,6 +34,13 @@ const ALERTS =
   AlertCategory.fileProgress |
   AlertCategory.pieceProgress
 
+/** The DHT is for the tests of the DHT. */
+const SETTINGS: SettingsPack = {
+  alert_mask: ALERTS,
+  listen_interfaces: '0.0.0.0:6881,[::]:6881',
+  enable_dht: false,
+}
+
 /** A torrent with made-up content. */
 export interface SimTorrent {
   readonly content: Uint8Array
@@ -130,7 +137,7 @@ export class SwarmNode {
     this.engine = new Engine({
       runtime: this.runtime,
       createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, this.drive, door),
-      settings: { alert_mask: ALERTS, listen_interfaces: '0.0.0.0:6881,[::]:6881', ...options.settings },
+      settings: { ...SETTINGS, ...options.settings },
       onCrash: error => {
         throw error
       },
