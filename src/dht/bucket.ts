@@ -1,5 +1,6 @@
 /** Buckets of the routing table: which nodes one keeps. */
 
+import { readInt32 } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import { isV4, sameNetwork } from '../core/endpoint.ts'
 import type { NodeEntry } from './node-entry.ts'
@@ -11,6 +12,22 @@ export class Bucket {
   readonly live: NodeEntry[] = []
   /** Nodes that take the place of those that fail. */
   readonly replacements: NodeEntry[] = []
+}
+
+/** The node with this id, `null` if it is not among them. */
+export function findId(nodes: readonly NodeEntry[], id: Sha1Hash): NodeEntry | null {
+  const prefix = readInt32(id.view(), 0)
+  for (let i = 0; i < nodes.length; i++) {
+    const node = nodes[i]!
+    if (node.prefix === prefix && node.id.equals(id)) return node
+  }
+  return null
+}
+
+/** A node in the network of another one, `null` if there is none. */
+export function findNetwork(nodes: readonly NodeEntry[], of: NodeEntry): NodeEntry | null {
+  for (let i = 0; i < nodes.length; i++) if (nodes[i]!.inNetworkOf(of)) return nodes[i]!
+  return null
 }
 
 /**
@@ -44,6 +61,39 @@ export function allInSameBucket(nodes: readonly NodeEntry[], id: Sha1Hash, bucke
 /** Whether two addresses of one family are in the same /24 (IPv4) or /64 (IPv6): too close to trust both. */
 export function compareIpCidr(a: string, b: string): boolean {
   return sameNetwork(a, b, isV4(a) ? 24 : 64)
+}
+
+/** Puts replacements that have answered in use while there is room, the best first. */
+export function fillBucket({ live, replacements }: Bucket, limit: number): void {
+  if (replacements.length === 0 || live.length >= limit || !replacements.some(node => node.pinged)) return
+  replacements.sort((a, b) => (a.betterThan(b) ? -1 : b.betterThan(a) ? 1 : 0))
+  for (let i = 0; i < replacements.length && live.length < limit; ) {
+    if (replacements[i]!.pinged) live.push(...replacements.splice(i, 1))
+    else i++
+  }
+}
+
+/**
+ * Moves nodes to a new bucket, and puts replacements in use where there is room then.
+ *
+ * @param stays    which nodes are not to be moved
+ * @param limit    nodes that the bucket holds
+ * @param newLimit nodes that the new one holds; it gets all of those in use, be they more
+ */
+export function splitBucket(
+  { live, replacements }: Bucket,
+  stays: (node: NodeEntry) => boolean,
+  limit: number,
+  newLimit: number,
+): Bucket {
+  const fresh = new Bucket()
+  for (const node of live.splice(0)) (stays(node) ? live : fresh.live).push(node)
+  if (live.length > limit) replacements.push(...live.splice(limit))
+  for (const node of replacements.splice(0)) {
+    if (stays(node)) (node.pinged && live.length < limit ? live : replacements).push(node)
+    else (node.pinged && fresh.live.length < newLimit ? fresh.live : fresh.replacements).push(node)
+  }
+  return fresh
 }
 
 /**

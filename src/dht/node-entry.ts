@@ -1,6 +1,6 @@
 /** A node of the routing table. */
 
-import { readUint32 } from '../core/bytes.ts'
+import { readInt32, readUint32 } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import { addressBytes, type Endpoint, isV4, parseV4 } from '../core/endpoint.ts'
 import { NODE_ID_SIZE, verifyId } from './node-id.ts'
@@ -16,7 +16,7 @@ export const NEVER = Number.NEGATIVE_INFINITY
 export class NodeEntry {
   readonly id: Sha1Hash
   readonly endpoint: Endpoint
-  /** First four bytes of the id: most comparisons of distances need no more. */
+  /** First four bytes of the id, as a number with a sign: most comparisons of distances need no more. */
   readonly prefix: number
   /** Average round-trip time in ms, {@link UNKNOWN_RTT} if it is not known. */
   rtt: number
@@ -41,7 +41,7 @@ export class NodeEntry {
   constructor(id: Sha1Hash, endpoint: Endpoint, now: number, rtt: number = UNKNOWN_RTT, pinged = false) {
     this.id = id
     this.endpoint = endpoint
-    this.prefix = readUint32(id.view(), 0)
+    this.prefix = readInt32(id.view(), 0)
     this.rtt = rtt
     this.timeoutCount = pinged ? 0 : NOT_PINGED
     this.verified = verifyId(id, endpoint[0])
