@@ -84,7 +84,8 @@ export class GetItem extends FindData {
       return
     }
     const value = table.find(responseToken, 'v')
-    if (value >= 0 && this.#itemCallback !== null) {
+    // once it is over, an answer that comes late changes nothing any more
+    if (value >= 0 && this.#itemCallback !== null && !this.isDone) {
       const encoded = table.buffer.subarray(table.offset(value), table.end(value))
       if (this.#item.isMutable) {
         if (key >= 0 && signature >= 0 && seq >= 0) {

@@ -247,6 +247,23 @@ describe('a lookup that hides its target', () => {
     expect(ends[0]!.map(({ endpoint }) => endpoint)).toEqual([A])
   })
 
+  test('hands on sixteen nodes at most', () => {
+    const { network, lookup } = setup(false, ObfuscatedGetPeers)
+    network.settings.dhtSearchBranching = 20
+    for (let i = 0; i < 20; i++) {
+      // the closest answer last, so that all of them have answered at the end
+      const node = network.remote([`23.0.${i}.1`, i + 1], atDistance(TARGET, 100 + i), () => ({}), 400 - 10 * i)
+      lookup.addEntry(node.id, node.endpoint, ObserverFlag.initial)
+    }
+    lookup.start()
+    expect(network.sent).toHaveLength(20)
+    while (!lookup.isDone) network.advance(10)
+    expect(lookup.numResponses).toBe(20)
+    const open = network.sent.slice(20)
+    expect(open.map(({ to }) => to[1])).toEqual(Array.from({ length: 16 }, (_, i) => i + 1))
+    network.finish()
+  })
+
   test('sends the whole target to a node that is the target', () => {
     const { network, lookup } = setup(false, ObfuscatedGetPeers)
     lookup.addEntry(TARGET, A, ObserverFlag.initial)

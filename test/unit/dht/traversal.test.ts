@@ -345,6 +345,38 @@ describe('a lookup ends', () => {
     expect(network.table.findNode(nodes[0]!.id).some(({ endpoint }) => endpoint[1] === 1000)).toBe(true)
   })
 
+  test('when what is under way has come back, if it is told to ask nobody else', () => {
+    const network = new FakeNetwork()
+    const lookup = new Lookup(network.node)
+    for (const node of line(network, 20)) lookup.addEntry(node.id, node.endpoint, initial)
+    lookup.start()
+    lookup.abort()
+    network.finish()
+    expect(network.sent).toHaveLength(5)
+    expect([lookup.numResponses, lookup.ends]).toEqual([5, 1])
+  })
+
+  test('once also if whoever hears of it ends everything', () => {
+    const network = new FakeNetwork()
+    network.settings.dhtSearchBranching = 9
+    const nodes = line(network, 9)
+    nodes[0]!.latency = 5000
+    let ends = 0
+    class Closing extends Lookup {
+      protected override onDone(): void {
+        ends++
+        network.rpc.close()
+        super.onDone()
+      }
+    }
+    const lookup = new Closing(network.node)
+    for (const node of nodes) lookup.addEntry(node.id, node.endpoint, initial)
+    lookup.start()
+    network.finish()
+    expect([ends, lookup.ends]).toEqual([1, 1])
+    expect(network.rpc.numAllocatedObservers).toBe(0)
+  })
+
   test('with what it has if the node goes away', () => {
     const network = new FakeNetwork()
     const lookup = new Lookup(network.node)
@@ -602,6 +634,18 @@ describe('nodes that make up others', () => {
     network.finish()
     expect(lookup.found!.map(({ id }) => id.toString())).toEqual([said.toString()])
   })
+})
+
+test('a token counts for the node that gave it, not for one that it claims to be', () => {
+  const network = new FakeNetwork()
+  const [liar, silent] = line(network, 2)
+  network.silent(silent!.endpoint, silent!.id)
+  liar!.answer = () => ({ r: { id: silent!.id.toBytes(), token: Uint8Array.of(9) } })
+  const lookup = new Lookup(network.node)
+  for (const { id, endpoint } of [liar!, silent!]) lookup.addEntry(id, endpoint, initial)
+  lookup.start()
+  network.finish()
+  expect(lookup.found!.map(({ endpoint }) => endpoint)).toEqual([liar!.endpoint])
 })
 
 test('a lookup that is over takes no more nodes', () => {
