@@ -399,7 +399,8 @@ function keep(state: DhtState, { socket, node }: Member): DhtState {
   const out = new DhtState()
   const [address] = socket.local
   out.nids = [...state.nids.filter(([known]) => known !== address), [address, node.nid]]
-  const endpoints = node.liveNodes().map(({ endpoint }) => endpoint)
+  const endpoints: Endpoint[] = []
+  node.table.forEachNode(({ endpoint }) => endpoints.push(endpoint))
   out.nodes = node.family === 4 ? [...state.nodes, ...endpoints] : state.nodes
   out.nodes6 = node.family === 6 ? [...state.nodes6, ...endpoints] : state.nodes6
   return out
