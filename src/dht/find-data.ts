@@ -16,7 +16,7 @@ export interface TokenNode {
   readonly token: Uint8Array
 }
 
-/** Called once, at the end of a lookup: up to a bucket of nodes, the closest first. */
+/** Called once, at the end of a lookup: up to a bucket of nodes, and up to one of those that can be trusted more, the closest first. */
 export type NodesCallback = (nodes: readonly TokenNode[]) => void
 
 export abstract class FindData extends Traversal {
@@ -38,6 +38,12 @@ export abstract class FindData extends Traversal {
     super.start()
   }
 
+  protected override addMore(round: number): void {
+    for (const entry of this.node.table.findNode(this.target, this.node.table.bucketSize * (1 + 2 * round), true)) {
+      this.addEntry(entry.id, entry.endpoint, ObserverFlag.initial)
+    }
+  }
+
   onReply(observer: Observer, message: KrpcMessage, _from: Endpoint): void {
     const id = message.senderId()
     if (id === null) {
@@ -53,10 +59,16 @@ export abstract class FindData extends Traversal {
 
   protected override onDone(): void {
     const nodes: TokenNode[] = []
+    const { bucketSize } = this.node.table
+    let any = 0
+    let verified = this.node.settings.dhtPreferVerifiedNodeIds ? 0 : bucketSize
     for (const observer of this.results) {
-      if (nodes.length >= this.node.table.bucketSize) break
       const token = this.#tokens.get(observer.id.key())
       if (token === undefined || !observer.has(ObserverFlag.alive)) continue
+      const isVerified = verified < bucketSize && observer.verified && observer.has(ObserverFlag.credible)
+      if (any >= bucketSize && !isVerified) continue
+      any++
+      if (isVerified) verified++
       nodes.push({ id: observer.id, endpoint: observer.endpoint, token })
     }
     this.nodesCallback?.(nodes)

@@ -59,6 +59,11 @@ export class GetPeers extends FindData {
   }
 }
 
+/** The open part of a lookup that hides its target: nobody is asked but the nodes it is given. */
+class OpenGetPeers extends GetPeers {
+  protected override addMore(): void {}
+}
+
 /**
  * Asks each node for a made-up info-hash that is as close to it as the real one, so that nodes on the way do not learn
  * what is looked for. Once the closest nodes are known, a {@link GetPeers} asks those. (`dht_privacy_lookups`)
@@ -83,7 +88,7 @@ export class ObfuscatedGetPeers extends GetPeers {
   }
 
   protected override onDone(): void {
-    const open = new GetPeers(this.node, this.target, this.peersCallback, this.nodesCallback, this.noseeds)
+    const open = new OpenGetPeers(this.node, this.target, this.peersCallback, this.nodesCallback, this.noseeds)
     // they are for the open lookup to call
     this.peersCallback = null
     this.nodesCallback = null

@@ -3,6 +3,7 @@
 import type { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import type { KrpcMessage } from './krpc.ts'
+import { verifyId } from './node-id.ts'
 
 /** States of an {@link Observer}, as bits: a query passes through several. */
 export const ObserverFlag = Object.freeze({
@@ -20,6 +21,8 @@ export const ObserverFlag = Object.freeze({
   alive: 32,
   /** Nothing about it is to be reported any more. */
   done: 64,
+  /** The nodes that it told of are not all made up, as far as one can tell. */
+  credible: 128,
 } as const)
 
 /** Who asked: a lookup, or what stands for one with a single query. */
@@ -50,6 +53,7 @@ export class Observer {
   /** How many hold it: the list of its lookup, the list of transactions. */
   holders = 0
   #id: Sha1Hash
+  #verified: boolean | null = null
 
   constructor(asker: Asker, endpoint: Endpoint, id: Sha1Hash, now: number, token: Uint8Array | null = null) {
     this.asker = asker
@@ -65,6 +69,12 @@ export class Observer {
     return this.#id
   }
 
+  /** The id fits the address (BEP 42), so it cannot have been chosen to be near a target. */
+  get verified(): boolean {
+    this.#verified ??= !this.has(ObserverFlag.noId) && verifyId(this.#id, this.endpoint[0])
+    return this.#verified
+  }
+
   has(flag: number): boolean {
     return (this.flags & flag) !== 0
   }
@@ -73,6 +83,7 @@ export class Observer {
   setId(id: Sha1Hash): void {
     if (this.#id.equals(id)) return
     this.#id = id
+    this.#verified = verifyId(id, this.endpoint[0])
     this.asker.resort(this)
   }
 

@@ -14,7 +14,7 @@ import type { Traversal } from './traversal.ts'
 /** The settings that lookups and queries obey. */
 export type TraversalSettings = Pick<
   SessionSettings,
-  'dhtAggressiveLookups' | 'dhtRestrictSearchIps' | 'dhtSearchBranching'
+  'dhtAggressiveLookups' | 'dhtPreferVerifiedNodeIds' | 'dhtRestrictSearchIps' | 'dhtSearchBranching'
 >
 
 /** The part of a routing table that lookups use. */

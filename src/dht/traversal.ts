@@ -1,6 +1,11 @@
 /**
  * The walk of all lookups: asks the closest nodes it knows, learns closer ones from their answers, and ends when the
  * closest have all answered (BEP 5).
+ *
+ * Deviation: with `dht_prefer_verified_node_ids` that goes for the closest nodes whose ids fit their addresses (BEP 42) as
+ * well as for the closest of all. Who makes up ids near the target, its own or those of nodes that do not exist, can fill the
+ * second set, but not the first; libtorrent has one set, and finds nothing then. A node that tells of made-up nodes only does
+ * not count in the first set, and if that leaves too few, the lookup goes on with more nodes of our table.
  */
 
 import type { DhtLookup } from '../alert/dht-alerts.ts'
@@ -8,13 +13,19 @@ import { Sha1Hash } from '../core/digest.ts'
 import { addressKey, type Endpoint, endpointToString, isV4, parseV4 } from '../core/endpoint.ts'
 import { DhtModule } from '../core/enums.ts'
 import type { KrpcMessage } from './krpc.ts'
-import { closerTo, distanceExp, generateRandomId } from './node-id.ts'
+import { closerTo, distanceExp, generateRandomId, verifyId } from './node-id.ts'
 import { forEachNode } from './node-list.ts'
 import { type Asker, Observer, ObserverFlag } from './observer.ts'
 import type { TraversalNode } from './traversal-port.ts'
 
 /** Nodes a lookup keeps; those farther away are forgotten. */
 const MAX_RESULTS = 100
+/** Of those, so many may have ids that do not fit, if there are others that do. */
+const MAX_UNVERIFIED_RESULTS = 50
+/** Nodes with ids that do not fit that are asked, once enough of the others have answered. */
+const MAX_UNVERIFIED_ASKED = 24
+/** How often a lookup that is surrounded goes on with other nodes of our table. */
+const MAX_REFILLS = 3
 /** With fewer nodes than this to begin with, the routers are asked as well. */
 const MIN_START = 3
 /** Slots that late answers may open at most. */
@@ -25,6 +36,17 @@ const NO_ID = new Sha1Hash()
 
 /** What an observer is in that its node was asked and nothing came of it yet. */
 const OUTCOME = ObserverFlag.queried | ObserverFlag.alive | ObserverFlag.failed
+
+/** How far a lookup is. */
+const Walk = Object.freeze({
+  /** Nodes are being asked. */
+  going: 0,
+  /** The closest have answered. */
+  complete: 1,
+  /** There are too few of them, and nobody is left to ask. */
+  exhausted: 2,
+} as const)
+type Walk = (typeof Walk)[keyof typeof Walk]
 
 /**
  * A lookup. Kinds of it say what to ask (`invoke`), and what to do with answers (`onReply`) and at the end (`onDone`).
@@ -49,6 +71,10 @@ export abstract class Traversal implements Asker {
   #aborted = false
   /** Networks of the nodes that other nodes told of: 24 bits of IPv4 addresses, 64 of IPv6 ones. */
   readonly #networks = new Set<number | string>()
+  /** The same of nodes whose ids do not fit: who makes them up must not keep the others out. */
+  readonly #unverifiedNetworks = new Set<number | string>()
+  #unverifiedAsked = 0
+  #refills = 0
 
   constructor(node: TraversalNode, target: Sha1Hash) {
     this.node = node
@@ -131,11 +157,13 @@ export abstract class Traversal implements Asker {
       if (at < this.#sorted && this.results[at]!.id.equals(id)) return
       if (this.node.settings.dhtRestrictSearchIps && (flags & ObserverFlag.initial) === 0) {
         const network = networkOf(endpoint[0])
-        if (this.#networks.has(network)) {
+        const unverified = this.#prefersVerified && !observer.verified
+        if (this.#networks.has(network) || (unverified && this.#unverifiedNetworks.has(network))) {
           if (this.logs()) this.log(`duplicate network. ${this.#describe(observer)}`)
           return
         }
-        this.#networks.add(network)
+        if (unverified) this.#unverifiedNetworks.add(network)
+        else this.#networks.add(network)
       }
       this.#insert(at, observer)
       this.#sorted++
@@ -144,7 +172,7 @@ export abstract class Traversal implements Asker {
       this.#insert(this.results.length, observer)
     }
     if (this.logs()) this.log(`added. ${this.#describe(observer)}`)
-    if (this.results.length > MAX_RESULTS) this.#cut()
+    while (this.results.length > MAX_RESULTS) this.#cut()
   }
 
   finished(observer: Observer): void {
@@ -247,7 +275,14 @@ export abstract class Traversal implements Asker {
   protected takeNodes(observer: Observer, message: KrpcMessage): void {
     if (this.logs()) this.log(`response. ${this.#describe(observer)}`)
     const { family, nodesKey } = this.node
-    forEachNode(message, nodesKey, family, (id, endpoint) => this.traverse(id, endpoint))
+    let told = 0
+    let verified = 0
+    forEachNode(message, nodesKey, family, (id, endpoint) => {
+      told++
+      if (verified === 0 && this.#prefersVerified && verifyId(id, endpoint[0])) verified++
+      this.traverse(id, endpoint)
+    })
+    if (told === 0 || verified > 0) observer.flags |= ObserverFlag.credible
     const id = message.senderId()
     if (id === null) observer.timeout()
     else observer.setId(id)
@@ -283,14 +318,44 @@ export abstract class Traversal implements Asker {
    */
   #addRequests(): boolean {
     if (this.#done) return true
+    // each walk may ask; in a network where all ids fit the second one finds that the first has done its work
+    for (;;) {
+      const verified = this.#prefersVerified ? this.#ask(true, false) : Walk.complete
+      if (verified === Walk.exhausted && this.#refill()) continue
+      const all = this.#ask(false, this.#prefersVerified && verified === Walk.complete)
+      return (verified !== Walk.going && all !== Walk.going) || this.#invokeCount === 0
+    }
+  }
+
+  /** @returns whether there are more nodes to ask */
+  #refill(): boolean {
+    if (this.#aborted || this.#refills >= MAX_REFILLS) return false
+    const before = this.results.length
+    this.addMore(++this.#refills)
+    return this.results.length > before
+  }
+
+  /** Adds more nodes to begin with. @param round from 1, as often as these are not enough */
+  protected addMore(_round: number): void {}
+
+  get #prefersVerified(): boolean {
+    return this.node.settings.dhtPreferVerifiedNodeIds
+  }
+
+  /**
+   * @param verified only nodes whose ids fit their addresses
+   * @param sparing  of the others no more than a few
+   */
+  #ask(verified: boolean, sparing: boolean): Walk {
     let wanted = this.node.table.bucketSize
     let outstanding = 0
     const aggressive = this.node.settings.dhtAggressiveLookups
     for (let i = 0; i < this.results.length && wanted > 0; i++) {
-      if ((aggressive ? outstanding : this.#invokeCount) >= this.#branchFactor) break
+      if ((aggressive ? outstanding : this.#invokeCount) >= this.#branchFactor) return Walk.going
       const observer = this.results[i]!
+      if (verified && !observer.verified) continue
       if (observer.has(ObserverFlag.alive)) {
-        wanted--
+        if (!verified || observer.has(ObserverFlag.credible)) wanted--
         continue
       }
       if (observer.has(ObserverFlag.queried)) {
@@ -298,6 +363,10 @@ export abstract class Traversal implements Asker {
         continue
       }
       if (this.#aborted) continue
+      if (this.#prefersVerified && !observer.verified) {
+        if (sparing && this.#unverifiedAsked >= MAX_UNVERIFIED_ASKED) continue
+        this.#unverifiedAsked++
+      }
       if (this.logs()) {
         const left = this.results.length - i
         this.log(`asking. nodes left: ${left} outstanding at the top: ${outstanding} ${this.#describe(observer)}`)
@@ -309,7 +378,8 @@ export abstract class Traversal implements Asker {
       } else observer.flags |= ObserverFlag.failed
     }
     // over when the closest have all answered; or when nobody is left to ask
-    return (wanted === 0 && outstanding === 0) || this.#invokeCount === 0
+    if (outstanding > 0) return Walk.going
+    return wanted === 0 ? Walk.complete : Walk.exhausted
   }
 
   #addRouters(): void {
@@ -322,17 +392,27 @@ export abstract class Traversal implements Asker {
     this.node.rpc.hold(observer)
   }
 
-  /** Forgets the farthest nodes. */
+  /** Forgets the farthest node: of those whose ids do not fit, if they are more than their share. */
   #cut(): void {
-    for (const observer of this.results.splice(MAX_RESULTS)) {
-      if ((observer.flags & (OUTCOME | ObserverFlag.done)) === ObserverFlag.queried) {
-        observer.flags |= ObserverFlag.done
-        this.#invokeCount--
-        if (observer.has(ObserverFlag.shortTimeout)) this.#branchFactor--
+    let at = this.results.length - 1
+    if (this.#prefersVerified) {
+      let unverified = 0
+      let farthest = at
+      for (let i = this.results.length - 1; i >= 0; i--) {
+        if (this.results[i]!.verified) continue
+        if (unverified++ === 0) farthest = i
       }
-      this.node.rpc.release(observer)
+      if (unverified > MAX_UNVERIFIED_RESULTS) at = farthest
     }
-    this.#sorted = Math.min(this.#sorted, MAX_RESULTS)
+    const observer = this.results[at]!
+    this.results.splice(at, 1)
+    if (at < this.#sorted) this.#sorted--
+    if ((observer.flags & (OUTCOME | ObserverFlag.done)) === ObserverFlag.queried) {
+      observer.flags |= ObserverFlag.done
+      this.#invokeCount--
+      if (observer.has(ObserverFlag.shortTimeout)) this.#branchFactor--
+    }
+    this.node.rpc.release(observer)
   }
 
   /** Where `id` belongs among the sorted results. */
