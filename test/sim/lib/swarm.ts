@@ -51,7 +51,13 @@ export interface SimTorrent {
 }
 
 /** Makes a v1 torrent of one file. */
-export function makeTorrent(size: number, pieceLength: number, seed = 1, trackers: readonly string[] = []): SimTorrent {
+export function makeTorrent(
+  size: number,
+  pieceLength: number,
+  seed = 1,
+  trackers: readonly string[] = [],
+  isPrivate = false,
+): SimTorrent {
   const content = new Uint8Array(size)
   new SeededRng(seed).fill(content)
   const creator = new CreateTorrent([new CreateFileEntry(`file-${seed}`, size)], pieceLength, CreateFlags.v1Only)
@@ -60,6 +66,7 @@ export function makeTorrent(size: number, pieceLength: number, seed = 1, tracker
     creator.setHash(piece, new Sha1Hash(sha1(content.subarray(at, at + creator.pieceSize(piece)))))
   }
   for (const tracker of trackers) creator.addTracker(tracker)
+  creator.setPriv(isPrivate)
   const file = creator.generateBuf()
   return { content, pieceLength, file, infoHash: loadTorrentBuffer(file).ti!.infoHashes().v1 }
 }
@@ -264,7 +271,7 @@ export class Swarm {
   }
 }
 
-function piecesOf(torrent: SimTorrent, which: 'all' | readonly number[]): Map<number, Uint8Array> {
+export function piecesOf(torrent: SimTorrent, which: 'all' | readonly number[]): Map<number, Uint8Array> {
   const pieces = new Map<number, Uint8Array>()
   const count = Math.ceil(torrent.content.length / torrent.pieceLength)
   for (let piece = 0; piece < count; piece++) {
