@@ -18,6 +18,7 @@ const SHORT = {
   framing: ['--runs', '3'],
   picker: ['--runs', '3'],
   bdecode: ['--runs', '3'],
+  krpc: ['--runs', '3'],
   load: ['--runs', '3'],
   import: ['--runs', '5'],
   create: ['--size', '256', '--runs', '3'],

@@ -63,7 +63,34 @@ export function bdecodeNode(buffer: Uint8Array, limits?: BdecodeLimits): Bdecode
 
 /** As {@link bdecodeNode}, reporting failure by value: for input from the network. */
 export function tryBdecode(buffer: Uint8Array, limits?: BdecodeLimits): BdecodeResult {
-  return new Parser(plain(buffer), limits?.depth ?? DEPTH, limits?.tokens ?? TOKENS).run()
+  const bytes = plain(buffer)
+  const size = bytes.length
+  const table = new TokenTable(bytes, size <= 1024 ? (size >> 1) + 8 : (size >> 6) + 512)
+  const depth = limits?.depth ?? DEPTH
+  return new Parser(table, depth, Math.min(depth, size), limits?.tokens ?? TOKENS).run()
+}
+
+/**
+ * Decodes one packet after the other into the same table, so that a packet costs no memory.
+ *
+ * What is read of a packet is valid until the next one is decoded.
+ */
+export class PacketBdecoder {
+  /** The tokens of the last packet; meaningless after an error. */
+  readonly table: TokenTable
+  readonly #parser: Parser
+
+  constructor(limits: Required<BdecodeLimits>) {
+    this.table = new TokenTable(new Uint8Array(0), limits.tokens + 2 * limits.depth + 16)
+    this.#parser = new Parser(this.table, limits.depth, limits.depth, limits.tokens)
+  }
+
+  /** @param packet borrowed until the next call */
+  decode(packet: Uint8Array): BdecodeErrors {
+    const bytes = plain(packet)
+    this.table.buffer = bytes
+    return bytes.length > MAX_OFFSET ? BdecodeErrors.limitExceeded : this.#parser.parse()
+  }
 }
 
 /**
@@ -85,52 +112,54 @@ function plain(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
 
-/** Parser state of one buffer. */
+/** Parser state; all but the limits and the stacks is of the buffer at hand. */
 class Parser {
-  readonly #buffer: Uint8Array
   readonly #depthLimit: number
   readonly #tokenLimit: number
   readonly #table: TokenTable
+  /** Word indices of the open lists and dictionaries. */
+  readonly #stack: Int32Array
+  /** What each open level expects when the level above it is closed. */
+  readonly #pending: Uint8Array
   /** Where reading stopped. */
   #at = 0
   /** Where the error is, which for integers is not where reading stopped. */
   #errorAt = -1
 
-  constructor(buffer: Uint8Array, depthLimit: number, tokenLimit: number) {
-    this.#buffer = buffer
+  /** @param levels how deep the buffer can nest at all: no more than the limit, nor than it has bytes */
+  constructor(table: TokenTable, depthLimit: number, levels: number, tokenLimit: number) {
+    this.#table = table
     this.#depthLimit = depthLimit
     this.#tokenLimit = tokenLimit
-    const size = buffer.length
-    this.#table = new TokenTable(buffer, size <= 1024 ? (size >> 1) + 8 : (size >> 6) + 512)
+    this.#stack = new Int32Array(Math.max(0, levels) + 1)
+    this.#pending = new Uint8Array(this.#stack.length)
   }
 
   run(): BdecodeResult {
-    const size = this.#buffer.length
-    if (size > MAX_OFFSET) return { node: new BdecodeNode(), error: BdecodeErrors.limitExceeded, position: 0 }
-    const error = this.#parse()
+    if (this.#table.buffer.length > MAX_OFFSET)
+      return { node: new BdecodeNode(), error: BdecodeErrors.limitExceeded, position: 0 }
+    const error = this.parse()
     const node = new BdecodeNode(this.#table, 0)
     if (error === BdecodeErrors.noError) return { node, error, position: -1 }
     return { node, error, position: this.#errorAt >= 0 ? this.#errorAt : this.#at }
   }
 
   /** Fills the table; after an error it is closed so that what was read is a valid value. */
-  #parse(): BdecodeErrors {
-    const b = this.#buffer
-    const end = b.length
+  parse(): BdecodeErrors {
     const table = this.#table
+    const b = table.buffer
+    const end = b.length
     let words = table.words
     let room = words.length - 2 * SPARE
     let w = 0
     let at = 0
     let tokensLeft = this.#tokenLimit
     const depthLimit = this.#depthLimit
-    /** Word indices of the open lists and dictionaries. */
-    const stack = new Int32Array(Math.max(0, Math.min(depthLimit, end)) + 1)
+    const stack = this.#stack
+    const pending = this.#pending
     let depth = 0
     /** 0: in a list or at the top; 1: a key comes; 2: a value comes. */
     let expect = 0
-    /** What each open level expects when the level above it is closed. */
-    const pending = new Uint8Array(stack.length)
     let error: BdecodeErrors = BdecodeErrors.noError
 
     for (;;) {

@@ -24,7 +24,8 @@ export const MAX_OFFSET = 0x1fffffff
  * strings the length of the `length:` prefix; 1 for the rest.
  */
 export class TokenTable {
-  readonly buffer: Uint8Array
+  /** What was parsed. Only a `PacketBdecoder` puts another buffer in its place. */
+  buffer: Uint8Array
   words: Uint32Array
   count = 0
 

@@ -14,6 +14,8 @@ export function makeEngine(params: SessionParams, paused: boolean): Engine {
     runtime: createNodeRuntime(),
     settings: params.settings,
     ipFilter: params.ipFilter,
+    dhtState: params.dhtState,
+    dhtStorageConstructor: params.dhtStorageConstructor,
     paused,
     maxOpenFiles: maxOpenFiles(),
     createDisk: (settings, turn) =>

@@ -28,6 +28,7 @@ import { BtLink, type BtLinkOwner } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
+import { PeerDhtPort } from './peer-dht-port.ts'
 import { PeerExtensions } from './peer-extensions.ts'
 import { PeerHandshake } from './peer-handshake.ts'
 import { PeerHints } from './peer-hints.ts'
@@ -76,6 +77,7 @@ export class PeerConnection implements BtLinkOwner {
   readonly availability = new PeerAvailability(this)
   readonly announcements = new PieceAnnouncements(this)
   readonly hints = new PeerHints(this)
+  readonly dhtPort = new PeerDhtPort(this)
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
@@ -430,6 +432,7 @@ export class PeerConnection implements BtLinkOwner {
     this.availability.join()
     if (this.disconnecting || !this.handshake.done) return
     this.announcements.writeBitfield()
+    this.dhtPort.afterBitfield()
     this.updateInterest()
   }
 
@@ -694,8 +697,7 @@ export class PeerConnection implements BtLinkOwner {
   onKeepAlive(): void {}
 
   onDhtPort(port: number): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_DHT_PORT)
-    this.session.dhtPortReceived(this.endpoint[0], port)
+    this.dhtPort.onPort(port)
   }
 
   onHashRequest(request: HashRequest): void {

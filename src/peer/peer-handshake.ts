@@ -44,7 +44,7 @@ export class PeerHandshake {
     const peer = this.#peer
     if (this.#sent || peer.host === null) return
     this.#sent = true
-    const features = { extended: true, fast: true, dht: false, v2Upgrade: false }
+    const features = { extended: true, fast: true, dht: true, v2Upgrade: false }
     peer.link.writeHandshake(features, this.#infoHash.view(), peer.ourPeerId.view())
   }
 
@@ -53,6 +53,7 @@ export class PeerHandshake {
     const features = readFeatures(reserved)
     peer.supportsExtended = features.extended
     peer.supportsFast = features.fast
+    peer.dhtPort.onHandshake(features.dht)
     if (!(peer.host === null ? this.#attach(infoHash) : this.#matches(infoHash))) return
     if (peer.entry !== null) peer.entry.protocolV2 = peer.protocolV2
     peer.link.decoder.setFastSupported(peer.supportsFast)
@@ -109,6 +110,7 @@ export class PeerHandshake {
     if (peer.supportsExtended) peer.extensions.writeHandshake()
     if (host.ready) {
       peer.announcements.writeBitfield()
+      peer.dhtPort.afterBitfield()
       if (host.numHave > 0) host.maybeUnchoke(peer)
     }
     host.peerReady(peer)

@@ -180,7 +180,10 @@ export interface PeerSession {
   /** Port to tell peers, of the listen socket that fits the local address; 0 for none. */
   listenPort(localAddress: string): number
   voteExternalAddress(local: Endpoint, address: string, voter: string): void
+  /** The peer is a DHT node. */
   dhtPortReceived(address: string, port: number): void
+  /** Port of our DHT node, on the socket that fits the local address; -1 for none. */
+  dhtPort(localAddress: string): number
   /** A turn of this connection threw. */
   crashed(error: unknown, where: string): void
 }

@@ -19,6 +19,8 @@ import { Operation } from '../core/operation.ts'
 import { randomBytes } from '../core/rng.ts'
 import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
 import { Turn } from '../core/turn.ts'
+import type { DhtState } from '../dht/dht-state.ts'
+import type { DhtStorageConstructor } from '../dht/storage.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource } from '../net/ip-voter.ts'
@@ -40,6 +42,8 @@ import { Torrent } from '../torrent/torrent.ts'
 import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import { TrackerManager } from '../tracker/tracker-manager.ts'
+import { DhtHost } from './dht-host.ts'
+import { DhtOperations } from './dht-operations.ts'
 import { ExternalAddresses } from './external-addresses.ts'
 import { GlobalChoker } from './global-choker.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
@@ -59,6 +63,9 @@ export interface EngineOptions {
   readonly createDisk: (settings: DiskSettings, door: (fn: () => void) => void) => DiskIo
   readonly settings: SettingsPack
   readonly ipFilter?: IpFilter | undefined
+  /** Of an earlier run. */
+  readonly dhtState?: DhtState | null
+  readonly dhtStorageConstructor?: DhtStorageConstructor | null
   /** Torrents do nothing until `setPaused(false)`. */
   readonly paused?: boolean
   /** File descriptors this process may have open. */
@@ -82,6 +89,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly choker: GlobalChoker
   readonly queue: TorrentQueue
   readonly trackers: TrackerManager
+  readonly dht: DhtHost
+  readonly dhtOperations: DhtOperations
   readonly env: TorrentEnv
   readonly peers: PeerSession
 
@@ -154,7 +163,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
       settings: this.settings,
       alerts: this.alerts,
       accepted: (stream, socket) => this.#accepted(stream, socket),
-      packet: (packet, from) => this.#packet(packet, from),
+      packet: (packet, from, socket) => this.#packet(packet, from, socket),
+      packetError: (error, to) => this.dht.packetError(error, to),
       changed: () => this.#listenSocketsChanged(),
     })
     this.external = new ExternalAddresses({
@@ -163,8 +173,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
       alerts: this.alerts,
       sockets: () => this.listen.sockets,
     })
-    this.external.onChanged(() => {
+    this.external.onChanged(socket => {
       for (const torrent of this.registry.all()) torrent.swarm.known?.clearPeerRanks()
+      this.dht.externalAddressChanged(socket)
     })
     this.lsd = new LsdHost({
       runtime,
@@ -191,6 +202,26 @@ export class Engine implements ConnectPort, DiscoveryPort {
       idle: () => this.#maybeClosed(),
     })
     runtime.resolver.setCacheTimeout(this.settings.resolverCacheTimeout)
+    this.dht = new DhtHost(
+      {
+        runtime,
+        turn: this.turn,
+        settings: this.settings,
+        counters: this.counters,
+        alerts: this.alerts,
+        listen: this.listen,
+        registry: this.registry,
+        externalAddress: socket => this.external.of(socket),
+        voteExternalAddress: (socket, address, voter) => this.external.voteFor(socket, address, IpSource.dht, voter),
+      },
+      options.dhtState ?? null,
+      options.dhtStorageConstructor ?? null,
+    )
+    this.dhtOperations = new DhtOperations({
+      alerts: this.alerts,
+      tracker: () => this.dht.tracker,
+      defer: fn => runtime.defer(fn),
+    })
     this.peers = this.#peerSession()
     this.env = {
       turn: this.turn,
@@ -207,6 +238,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       connects: this,
       choker: this.choker,
       discovery: this,
+      dht: this.dht,
       limits: this.limits,
       sessionTime: () => this.sessionTime(),
     }
@@ -217,6 +249,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       isPaused: () => this.paused,
     })
     this.listen.reopen()
+    this.dht.update()
     this.#scheduleTick()
     this.turn.leave()
   }
@@ -267,6 +300,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const torrent = new Torrent(id, withCarriedLists(params), handle, this.env, this.paused)
     handle.bind(torrent)
     this.registry.insert(torrent)
+    for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
     this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
     if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
@@ -356,6 +390,15 @@ export class Engine implements ConnectPort, DiscoveryPort {
       case 'resolverCacheTimeout':
         this.runtime.resolver.setCacheTimeout(settings.resolverCacheTimeout)
         break
+      case 'dht':
+        this.dht.update()
+        break
+      case 'dhtBootstrapNodes':
+        this.dht.bootstrapNodesChanged()
+        break
+      case 'dhtAnnounceInterval':
+        this.dht.announces.intervalChanged()
+        break
       case 'privilegedPorts':
         for (const torrent of this.registry.all()) torrent.swarm.portFilterChanged()
         break
@@ -378,6 +421,11 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
   setIpFilter(filter: IpFilter): void {
     this.ipFilter = filter.clone()
+    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
+  }
+
+  #ban(address: string): void {
+    this.ipFilter.addRule(address, address, IpFilter.AccessFlags.blocked)
     for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
   }
 
@@ -419,6 +467,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const elapsed = now - this.#lastSecond
     if (elapsed >= 900) {
       this.#lastSecond = now
+      this.dht.announces.secondTick()
       for (const torrent of [...this.registry.ticking]) torrent.secondTick(elapsed)
       for (const peer of [...this.#unattached]) tickUnattached(peer, now)
       this.choker.tick(now)
@@ -650,7 +699,11 @@ export class Engine implements ConnectPort, DiscoveryPort {
   /** An incoming connection has named its torrent. */
   #attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
     const torrent = this.registry.byHash(infoHash)
-    if (torrent === undefined || torrent.aborted) return libtorrentError(LibtorrentErrors.invalidInfoHash)
+    if (torrent === undefined || torrent.aborted) {
+      // we have made this hash up for our DHT packets: the peer goes through what nodes are asked for
+      if (torrent === undefined && this.dht.isOurSecret(infoHash)) this.#ban(peer.endpoint[0])
+      return libtorrentError(LibtorrentErrors.invalidInfoHash)
+    }
     if (torrent.isPaused && torrent.autoManaged && this.settings.incomingStartsQueuedTorrents) torrent.resume()
     if (torrent.isPaused || torrent.gracefulPause) return libtorrentError(LibtorrentErrors.torrentPaused)
     if (torrent.content !== null && !torrent.ready) return libtorrentError(LibtorrentErrors.torrentNotReady)
@@ -695,7 +748,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
       },
       listenPort: address => this.#listenPortFor(address),
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
-      dhtPortReceived: () => {},
+      dhtPortReceived: (address, port) => this.dht.addNode([address, port]),
+      dhtPort: address => this.dht.nodePort(address),
       crashed: (error, where) => this.#crashed(error, where),
     }
   }
@@ -737,14 +791,16 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.lsd.announceSoon(torrent)
   }
 
-  #packet(packet: Uint8Array, from: Endpoint | null): void {
+  #packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void {
     this.counters.inc(C.NET_ON_UDP_COUNTER)
+    if (from !== null && packet[0] === LETTER_D && this.dht.packet(packet, from, socket)) return
     if (from === null) this.trackers.incomingPacketFromHost(packet)
     else this.trackers.incomingPacket(from, packet)
   }
 
   #listenSocketsChanged(): void {
     const { now } = this.turn
+    this.dht.listenSocketsChanged()
     for (const torrent of this.registry?.all() ?? []) {
       torrent.announcer.listenSocketsChanged(now)
       torrent.announceChanged()
@@ -779,6 +835,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       torrent.abort()
       this.registry.remove(torrent)
     }
+    this.dht.close()
     this.trackers.stop()
     this.runtime.resolver.abort()
     this.disk.submit()
@@ -808,6 +865,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
 const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()'
 const NO_PEER_ID = new Sha1Hash()
+/** What packets of the DHT begin with, being dictionaries. */
+const LETTER_D = 0x64
 /** Seconds from the start to the first turnover. */
 const FIRST_TURNOVER = 90
 

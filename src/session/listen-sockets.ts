@@ -35,6 +35,8 @@ export interface ListenPort {
   accepted(stream: Stream, socket: ListenSocket): void
   /** @param from `null` if it came through a proxy that knows the sender by name */
   packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void
+  /** A packet could not be delivered. */
+  packetError(error: ErrorCode, to: Endpoint): void
   /** The set of sockets is another one now. */
   changed(): void
 }
@@ -288,8 +290,9 @@ export class ListenSockets {
             turn.leave()
           }
         },
-        onError: (error, operation, fatal) =>
+        onError: (error, operation, fatal, to) =>
           turn.run('udp', () => {
+            if (to !== null) this.#port.packetError(error, to)
             if (alerts.wants(UdpErrorAlert)) alerts.post(new UdpErrorAlert(socket.local, operation, error))
             if (!fatal) return
             socket.closeUdp()

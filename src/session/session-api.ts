@@ -13,7 +13,7 @@ import type { PortFilter } from '../net/port-filter.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
-import type { Engine } from './engine.ts'
+import { SessionDht } from './session-dht.ts'
 import { SessionParams } from './session-params.ts'
 import { readSessionParams, SAVE_IP_FILTER, type SessionParamsDict, writeSessionParams } from './session-state.ts'
 import type { TorrentHandle } from './torrent-handle.ts'
@@ -47,7 +47,7 @@ type AlertFn<A extends Alert> = (alert: A) => void
  * Calls take effect at once; what they start is reported by alerts. A session keeps the process alive
  * until `close()`.
  */
-export class SessionBase {
+export class SessionBase extends SessionDht {
   static readonly deleteFiles = 1
   static readonly deletePartfile = 2
   static readonly globalPeerClassId = 0
@@ -55,18 +55,12 @@ export class SessionBase {
   static readonly localPeerClassId = 2
   static readonly paused = 4
   static readonly saveSettings = SaveStateFlags.saveSettings
+  static readonly saveDhtState = SaveStateFlags.saveDhtState
   static readonly saveIpFilter = SAVE_IP_FILTER
 
-  /** @internal */
-  readonly engine: Engine
   readonly #listeners = new Map<string, Set<AlertFn<Alert>>>()
   #listening: (() => void) | null = null
   #closing: Promise<void> | null = null
-
-  /** @internal */
-  constructor(engine: Engine) {
-    this.engine = engine
-  }
 
   // ---- torrents ------------------------------------------------------------------------------------
 
@@ -180,14 +174,15 @@ export class SessionBase {
   }
 
   /**
-   * What to keep for the next run: `new Session(session.sessionState())` has these settings and this IP filter.
-   * Torrents are not part of it: each has its resume data.
+   * What to keep for the next run: `new Session(session.sessionState())` has these settings, this IP filter and
+   * these DHT nodes. Torrents are not part of it: each has its resume data.
    *
-   * @param flags which parts: `Session.saveSettings`, `Session.saveIpFilter`
+   * @param flags which parts: `Session.saveSettings`, `Session.saveDhtState`, `Session.saveIpFilter`
    */
   sessionState(flags: SaveStateFlags = SaveStateFlags.all): SessionParams {
     const params = new SessionParams()
     if ((flags & SessionBase.saveSettings) !== 0) params.settings = this.engine.settings.nonDefaultPack()
+    if ((flags & SessionBase.saveDhtState) !== 0) params.dhtState = this.engine.dht.state()
     if ((flags & SessionBase.saveIpFilter) !== 0) params.ipFilter = this.getIpFilter()
     return params
   }
@@ -209,6 +204,8 @@ export class SessionBase {
   loadState(state: SessionParamsDict | Uint8Array, flags: SaveStateFlags = SaveStateFlags.all): void {
     const params = readSessionParams(state, flags)
     this.applySettings(params.settings)
+    if ((flags & SessionBase.saveDhtState) !== 0)
+      this.engine.turn.call(() => this.engine.dht.loadState(params.dhtState))
     if ((flags & SessionBase.saveIpFilter) !== 0 && !params.ipFilter.empty()) this.setIpFilter(params.ipFilter)
   }
 

@@ -41,6 +41,7 @@ export function fillGauges(engine: Engine): void {
   set(C.NET_LIMITER_UP_BYTES, limits.managers[0].queuedBytes())
   set(C.NET_LIMITER_DOWN_BYTES, limits.managers[1].queuedBytes())
   fillPickerLoops(engine)
+  engine.dht.fillGauges()
   fillPeerGauges(engine)
   set(C.SES_NUM_OUTSTANDING_ACCEPT, engine.listen.sockets.filter(socket => socket.listener !== null).length)
 

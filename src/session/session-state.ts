@@ -1,11 +1,12 @@
-/** What is kept of a session from one run to the next: settings and IP filter, in libtorrent's format. */
+/** What is kept of a session from one run to the next: settings, IP filter and the DHT's nodes, in libtorrent's format. */
 
-import { bdecode } from '../bencode/bdecode.ts'
+import { bdecode, bdecodeNode } from '../bencode/bdecode.ts'
 import { bencode } from '../bencode/bencode.ts'
 import type { Entry } from '../bencode/entry.ts'
 import { bytesToText } from '../core/bytes.ts'
 import { addressBytes, addressFromBytes } from '../core/endpoint.ts'
 import { SaveStateFlags } from '../core/enums.ts'
+import { readDhtState, saveDhtState } from '../dht/dht-state.ts'
 import type { IpFilter, IpRange } from '../net/ip-filter.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { ALL_SETTINGS, type SettingValue } from '../settings/settings-pack.ts'
@@ -21,10 +22,10 @@ export interface SessionParamsDict {
 
 /**
  * Reads what `writeSessionParams` or libtorrent wrote. What is missing or not understood is left at its default:
- * the state of the DHT and of extensions is passed over.
+ * the state of extensions is passed over.
  *
  * @param from bencoded bytes, or the dictionary
- * @param flags which parts to read: `SaveStateFlags.saveSettings`, `Session.saveIpFilter`
+ * @param flags which parts to read: `SaveStateFlags`, `Session.saveIpFilter`
  * @throws LibtorrentError if bytes are not bencoded
  */
 export function readSessionParams(
@@ -36,6 +37,10 @@ export function readSessionParams(
   if (root === null) return params
   const settings = dictionary(root['settings'])
   if ((flags & SaveStateFlags.saveSettings) !== 0 && settings !== null) params.settings = readSettings(settings)
+  const dhtState = dictionary(root['dht state'])
+  if ((flags & SaveStateFlags.saveDhtState) !== 0 && dhtState !== null) {
+    params.dhtState = readDhtState(bdecodeNode(bencode(dhtState)))
+  }
   if ((flags & SAVE_IP_FILTER) !== 0) {
     readRanges(root['ip_filter4'], 4, params.ipFilter)
     readRanges(root['ip_filter6'], 16, params.ipFilter)
@@ -46,7 +51,7 @@ export function readSessionParams(
 /**
  * The dictionary that is saved of a session. Settings are those that `params` has.
  *
- * @param flags which parts: `SaveStateFlags.saveSettings`, `Session.saveIpFilter`
+ * @param flags which parts: `SaveStateFlags`, `Session.saveIpFilter`
  */
 export function writeSessionParams(
   params: SessionParams,
@@ -60,6 +65,7 @@ export function writeSessionParams(
     }
     out['settings'] = settings
   }
+  if ((flags & SaveStateFlags.saveDhtState) !== 0) out['dht state'] = saveDhtState(params.dhtState)
   if ((flags & SAVE_IP_FILTER) !== 0) {
     const { v4, v6 } = params.ipFilter.exportRanges()
     // one range of all addresses without flags says nothing, but libtorrent writes it too

@@ -530,6 +530,11 @@ export class TorrentHandle {
     this.#call(torrent => torrent.env.discovery.announceLocally(torrent))
   }
 
+  /** Announces the torrent to the DHT now, if it may be announced at all. */
+  forceDhtAnnounce(): void {
+    this.#call(torrent => torrent.dht.announce())
+  }
+
   /** Asks a tracker for the size of the swarm; answers by `ScrapeReplyAlert` or `ScrapeFailedAlert`. */
   scrapeTracker(tracker: number | string = -1): void {
     this.#call(torrent => torrent.announcer.scrapeTracker(tracker, true))

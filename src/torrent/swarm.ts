@@ -120,6 +120,8 @@ export class Swarm implements PeerListHost {
       this.#blocked(endpoint, PeerBlockedReason.privilegedPorts)
       return null
     }
+    // many clients that are nodes too do not say so
+    if (source !== PeerSource.resumeData) this.#env.dht.addNode(endpoint)
     const added = this.list.addPeer(endpoint, source, flags)
     if (added === null) return null
     this.#host.connectionsChanged()

@@ -1,7 +1,7 @@
 /** What torrents share: the services of the session, and the ports through which a torrent calls up. */
 
 import type { AlertQueue } from '../alert/alert-queue.ts'
-import type { InfoHash } from '../core/digest.ts'
+import type { InfoHash, Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import type { Clock, Resolver, Rng, Stream } from '../core/runtime.ts'
 import type { Turn } from '../core/turn.ts'
@@ -33,6 +33,7 @@ export interface TorrentEnv {
   readonly connects: ConnectPort
   readonly choker: ChokePort
   readonly discovery: DiscoveryPort
+  readonly dht: DhtPort
   readonly limits: LimitPort
   /** Whole seconds since the session began, never 0: what peer entries keep. */
   sessionTime(): number
@@ -111,6 +112,24 @@ export interface DiscoveryPort {
   announceLocally(torrent: Torrent): void
   /** The torrent has begun to announce: it is to be one of the next that the local network is told of. */
   announceLocallySoon(torrent: Torrent): void
+}
+
+/** The DHT of the session. */
+export interface DhtPort {
+  /** It runs, and peers could reach us. */
+  readonly canAnnounce: boolean
+  /**
+   * Looks up the peers of a swarm, and announces that we are one.
+   *
+   * @param port  0 for that of our listen socket
+   * @param flags `AnnounceFlags`
+   * @param found called with the peers of each node that knows some
+   */
+  announce(infoHash: Sha1Hash, port: number, flags: number, found: (peers: readonly Endpoint[]) => void): void
+  /** The torrent is to announce soon. */
+  prioritize(torrent: Torrent): void
+  /** There may be a node. */
+  addNode(endpoint: Endpoint): void
 }
 
 /** Rate limits of torrents and their connections. */

@@ -42,6 +42,7 @@ import { ActiveTimes } from './active-times.ts'
 import { Announcer } from './announcer.ts'
 import { Checker } from './checker.ts'
 import { Content, type ContentHost } from './content.ts'
+import { DhtAnnounces } from './dht-announces.ts'
 import type { PeerRef } from './downloading-pieces.ts'
 import { FileOperations } from './file-operations.ts'
 import type { PeerEntry } from './peer-entry.ts'
@@ -79,6 +80,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   readonly handle: TorrentHandle
   readonly swarm: Swarm
   readonly announcer: Announcer
+  readonly dht: DhtAnnounces
   readonly verdicts: PieceVerdicts
   readonly files: FileOperations
   readonly checker: Checker
@@ -199,6 +201,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     const key = env.rng.uint32()
     this.announcer = new Announcer(env.settings, new TorrentAnnounces(this), key, params.trackerid)
     addTrackers(this.announcer, params, env)
+    this.dht = new DhtAnnounces(this)
   }
 
   // ---- what it is --------------------------------------------------------------------------------
@@ -597,6 +600,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     // what trackers are told counts from here
     this.announceBase = { up: this.stats.totalPayloadUpload(), down: this.stats.totalPayloadDownload() }
     this.announcer.start(this.env.turn.now)
+    this.dht.started()
     this.announceChanged()
     this.env.discovery.announceLocallySoon(this)
   }

@@ -68,6 +68,7 @@ async function scene(factory: WorldFactory, options: FakeSocks5Options = {}): Pr
     alerts,
     accepted: stream => stream.close(),
     packet: (packet, from) => packets.push(`${new TextDecoder().decode(packet)} from ${from?.join(':') ?? 'a name'}`),
+    packetError: () => {},
     changed: () => {},
   })
   cleanUps.push(() => turn.run('test', () => listen.close()))

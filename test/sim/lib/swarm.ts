@@ -143,6 +143,7 @@ export class SwarmNode {
       settings: {
         alert_mask: ALERTS,
         listen_interfaces: this.runtime.host.addresses.map(address => endpointToString([address, 6881])).join(),
+        enable_dht: false,
         enable_lsd: false,
         ...options.settings,
       },
@@ -272,7 +273,7 @@ export class Swarm {
   }
 }
 
-function piecesOf(torrent: SimTorrent, which: 'all' | readonly number[]): Map<number, Uint8Array> {
+export function piecesOf(torrent: SimTorrent, which: 'all' | readonly number[]): Map<number, Uint8Array> {
   const pieces = new Map<number, Uint8Array>()
   const count = Math.ceil(torrent.content.length / torrent.pieceLength)
   for (let piece = 0; piece < count; piece++) {

@@ -19,7 +19,7 @@ function make(sim: Simulation, settings: SettingsPack) {
   const engine = new Engine({
     runtime,
     createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, new SimDrive(), door),
-    settings: { listen_interfaces: '', ...settings },
+    settings: { listen_interfaces: '', enable_dht: false, ...settings },
   })
   const dial = (to: Endpoint): void => engine.turn.call(() => engine.connect(to).close())
   return { engine, from, timeouts, dial }
