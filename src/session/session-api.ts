@@ -297,7 +297,8 @@ export class SessionBase extends SessionDht {
    */
   waitForAlert(ms: number, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
     const { alerts, runtime } = this.engine
-    if (alerts.pending) return Promise.resolve(true)
+    // not at once: a program that waits again without taking the alerts must not keep everything else from happening
+    if (alerts.pending) return new Promise(resolve => runtime.afterPoll(() => resolve(true)))
     return new Promise((resolve, reject) => {
       const end = (result: boolean) => {
         timer.cancel()

@@ -116,8 +116,9 @@ const made = new CreateTorrent(listFiles('seed/data.bin'))
 await setPieceHashes(made, 'seed')
 const file = made.generateBuf()
 
-const seed = new Session({ listen_interfaces: '127.0.0.1:0', enable_lsd: false })
-const leech = new Session({ listen_interfaces: '127.0.0.1:0', enable_lsd: false, alert_mask: AlertCategory.status })
+const local = { listen_interfaces: '127.0.0.1:0', enable_dht: false, enable_lsd: false }
+const seed = new Session(local)
+const leech = new Session({ ...local, alert_mask: AlertCategory.status })
 const params = path => Object.assign(loadTorrentBuffer(file), { savePath: path })
 const seeding = seed.addTorrent(params('seed'))
 while (!seeding.status().isSeeding) await seed.waitForAlert(1000)
