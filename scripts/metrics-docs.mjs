@@ -1,7 +1,6 @@
 // What the source does not say about a metric: why it is not counted, or what is special about how it is.
 // generate-metrics-docs.mjs reads it.
 
-const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
 const NO_LSD = ['not yet', 'local service discovery is not there yet']
@@ -48,7 +47,6 @@ export const NOTES = {
   'ses.num_outgoing_pex': NO_PEX,
   'ses.num_incoming_metadata': NO_METADATA,
   'ses.num_outgoing_metadata': NO_METADATA,
-  'ses.num_outgoing_dht_port': NO_DHT,
   'ses.num_outgoing_hash_request': NO_V2_HASHES,
   'ses.num_outgoing_hashes': NO_V2_HASHES,
   'disk.cached_blocks': ['yes', 'of the read cache'],
@@ -65,6 +63,9 @@ export const NOTES = {
   'disk.num_fenced_load_torrent': NO_JOB,
   'disk.num_fenced_clear_piece': NO_JOB,
   'disk.num_fenced_tick_storage': NO_JOB,
-  'dht.*': NO_DHT,
+  'dht.dht_find_node_out': [
+    'cannot',
+    'lookups ask with `get_peers`, which brings nodes as well; libtorrent leaves it at 0 too',
+  ],
   'utp.*': NO_UTP,
 }
