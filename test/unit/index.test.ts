@@ -147,3 +147,30 @@ test('names that programs of before use are there', () => {
     'Transmission 3.0.0',
   )
 })
+
+test('sessions store and find items through the DHT, over real sockets', async () => {
+  const settings = { enable_lsd: false, enable_upnp: false, enable_natpmp: false, dht_bootstrap_nodes: '' }
+  const first = start({ ...settings, listen_interfaces: '127.0.0.1:0', alert_mask: lib.AlertCategory.dht })
+  await once(first, 'dht_bootstrap')
+  const second = start({
+    ...settings,
+    listen_interfaces: '127.0.0.2:0',
+    dht_bootstrap_nodes: `127.0.0.1:${first.listenPort()}`,
+    alert_mask: lib.AlertCategory.dht,
+  })
+  await once(second, 'dht_bootstrap')
+  expect(second.isDhtRunning()).toBe(true)
+  const seed = lib.ed25519CreateSeed()
+  const [publicKey, secretKey] = lib.ed25519CreateKeypair(seed)
+  second.dhtPutMutableItem(secretKey, publicKey, 'hello')
+  const put = (await once(second, 'dht_put')) as InstanceType<Library['DhtPutAlert']>
+  expect(put.numSuccess).toBeGreaterThanOrEqual(1)
+  expect(put.seq).toBe(1)
+  second.dhtGetMutableItem(publicKey)
+  const got = (await once(second, 'dht_mutable_item')) as InstanceType<Library['DhtMutableItemAlert']>
+  expect(got.item).toEqual(new TextEncoder().encode('hello'))
+})
+
+function once(session: Session, name: 'dht_bootstrap' | 'dht_put' | 'dht_mutable_item'): Promise<unknown> {
+  return new Promise(done => session.once(name, done))
+}
