@@ -1,7 +1,6 @@
 // What the source does not say about a metric: why it is not counted, or what is special about how it is.
 // generate-metrics-docs.mjs reads it.
 
-const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
 const NO_V2_HASHES = ['not yet', 'v2 hashes are neither asked of peers nor given to them yet']
@@ -40,7 +39,6 @@ export const NOTES = {
   'picker.piece_picker_sequential_loops': ALSO_COUNTED,
   'net.on_disk_counter': ALSO_COUNTED,
   'net.on_disk_queue_counter': ['cannot', 'disk jobs wake nobody to be queued; libtorrent leaves it at 0 too'],
-  'ses.num_outgoing_dht_port': NO_DHT,
   'ses.num_outgoing_hash_request': NO_V2_HASHES,
   'ses.num_outgoing_hashes': NO_V2_HASHES,
   'disk.cached_blocks': ['yes', 'of the read cache'],
@@ -57,6 +55,9 @@ export const NOTES = {
   'disk.num_fenced_load_torrent': NO_JOB,
   'disk.num_fenced_clear_piece': NO_JOB,
   'disk.num_fenced_tick_storage': NO_JOB,
-  'dht.*': NO_DHT,
+  'dht.dht_find_node_out': [
+    'cannot',
+    'lookups ask with `get_peers`, which brings nodes as well; libtorrent leaves it at 0 too',
+  ],
   'utp.*': NO_UTP,
 }

@@ -68,7 +68,6 @@ const NO_MMAP = ['cannot', 'there is no memory mapping of files; all access is b
 const NO_WEBRTC = ['not yet', 'WebTorrent is not there yet']
 const NO_I2P = ['not yet', 'I2P is not there yet']
 const NO_UTP = ['not yet', 'uTP is not there yet']
-const NO_DHT = ['not yet', 'the DHT is not there yet']
 const NO_UPNP = ['not yet', 'UPnP is not there yet']
 const NO_NATPMP = ['not yet', 'NAT-PMP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
@@ -378,7 +377,7 @@ export const TOPICS = [
       active_checking: ['How many torrents are checked at a time.', 'yes'],
       active_limit: ['How many torrents are active at a time in all; -1 is no limit.', 'yes'],
       active_tracker_limit: ['How many torrents announce to trackers.', 'yes'],
-      active_dht_limit: ['How many torrents announce to the DHT.', ...NO_DHT],
+      active_dht_limit: ['How many torrents announce to the DHT.', 'yes'],
       active_lsd_limit: ['How many torrents announce on the local network.', 'yes'],
       auto_manage_interval: ['Seconds between decisions on which torrents are active.', 'yes'],
       auto_manage_startup: ['Seconds for which a torrent counts as active whatever its rate.', 'yes'],
@@ -444,44 +443,45 @@ export const TOPICS = [
   {
     title: 'DHT',
     settings: {
-      enable_dht: ['Takes part in the DHT.', ...NO_DHT],
-      use_dht_as_fallback: ['Uses the DHT only for torrents whose trackers all fail.', ...NO_DHT],
-      dht_bootstrap_nodes: ['Nodes to begin with: `host:port`, comma separated.', ...NO_DHT],
-      dht_announce_interval: ['Seconds between announces of a torrent.', ...NO_DHT],
-      dht_upload_rate_limit: ['Bytes per second that the DHT may send.', ...NO_DHT],
-      dht_search_branching: ['How many nodes a lookup asks at a time.', ...NO_DHT],
+      enable_dht: ['Takes part in the DHT.', 'yes'],
+      use_dht_as_fallback: ['Uses the DHT only for torrents whose trackers all fail.', 'yes'],
+      dht_bootstrap_nodes: ['Nodes to begin with: `host:port`, comma separated.', 'yes'],
+      dht_announce_interval: ['Seconds between announces of a torrent.', 'yes'],
+      dht_upload_rate_limit: ['Bytes per second that the DHT may send.', 'yes'],
+      dht_search_branching: ['How many nodes a lookup asks at a time.', 'yes'],
       dht_aggressive_lookups: [
         'Always asks the closest known nodes, for faster lookups at the cost of more packets.',
-        ...NO_DHT,
+        'yes',
       ],
       dht_privacy_lookups: [
         'Does not show the nodes on the way what is looked for, at the cost of more packets.',
-        ...NO_DHT,
+        'yes',
       ],
-      dht_extended_routing_table: ['Keeps more nodes in the first buckets of the routing table.', ...NO_DHT],
-      dht_max_fail_count: ['Failures after which a node is dropped from the routing table.', ...NO_DHT],
+      dht_extended_routing_table: ['Keeps more nodes in the first buckets of the routing table.', 'yes'],
+      dht_max_fail_count: ['Failures after which a node is dropped from the routing table.', 'yes'],
       dht_restrict_routing_ips: [
         'Takes only one node of an address, and few of a network, into the routing table.',
-        ...NO_DHT,
+        'yes',
       ],
-      dht_restrict_search_ips: ['Asks only one node of a network in a lookup.', ...NO_DHT],
-      dht_prefer_verified_node_ids: ['Prefers nodes whose id fits their address (BEP 42).', ...NO_DHT],
-      dht_enforce_node_id: ['Ignores nodes whose id does not fit their address (BEP 42).', ...NO_DHT],
-      dht_ignore_dark_internet: ['Ignores packets from networks that should not send any.', ...NO_DHT],
-      dht_read_only: ['Asks others without answering them (BEP 43).', ...NO_DHT],
-      dht_block_ratelimit: ['Packets per second a node may send before it is blocked.', ...NO_DHT],
-      dht_block_timeout: ['Seconds for which such a node is blocked.', ...NO_DHT],
-      dht_max_torrents: ['How many torrents we keep peers of.', ...NO_DHT],
-      dht_max_peers: ['How many peers of a torrent we keep.', ...NO_DHT],
-      dht_max_peers_reply: ['How many peers an answer has at most.', ...NO_DHT],
-      dht_max_torrent_search_reply: ['How many torrents an answer has at most.', ...NO_DHT],
-      dht_max_dht_items: ['How many items of others we keep (BEP 44).', ...NO_DHT],
-      dht_item_lifetime: ['Seconds for which we keep an item; 0 is for ever.', ...NO_DHT],
-      dht_sample_infohashes_interval: [
-        'Seconds for which a sample of our info-hashes is given out (BEP 51).',
-        ...NO_DHT,
+      dht_restrict_search_ips: ['Asks only one node of a network in a lookup.', 'yes'],
+      dht_prefer_verified_node_ids: ['Prefers nodes whose id fits their address (BEP 42).', 'yes'],
+      dht_enforce_node_id: ['Ignores nodes whose id does not fit their address (BEP 42).', 'yes'],
+      dht_ignore_dark_internet: ['Ignores packets from networks that should not send any.', 'yes'],
+      dht_read_only: ['Asks others without answering them (BEP 43).', 'yes'],
+      dht_block_ratelimit: ['Packets per second a node may send before it is blocked.', 'yes'],
+      dht_block_timeout: ['Seconds for which such a node is blocked.', 'yes'],
+      dht_max_torrents: ['How many torrents we keep peers of.', 'yes'],
+      dht_max_peers: ['How many peers of a torrent we keep.', 'yes'],
+      dht_max_peers_reply: ['How many peers an answer has at most.', 'yes'],
+      dht_max_torrent_search_reply: [
+        'How many torrents an answer has at most.',
+        'cannot',
+        'there is no such query (any more); libtorrent does not read it either',
       ],
-      dht_max_infohashes_sample_count: ['How many info-hashes a sample has at most (BEP 51).', ...NO_DHT],
+      dht_max_dht_items: ['How many items of others we keep (BEP 44).', 'yes'],
+      dht_item_lifetime: ['Seconds for which we keep an item; 0 is for ever.', 'yes'],
+      dht_sample_infohashes_interval: ['Seconds for which a sample of our info-hashes is given out (BEP 51).', 'yes'],
+      dht_max_infohashes_sample_count: ['How many info-hashes a sample has at most (BEP 51).', 'yes'],
     },
   },
   {

@@ -125,6 +125,14 @@ export { type BencodeInput, type Entry, Preformatted } from './bencode/entry.ts'
 export { printEntry } from './bencode/print-entry.ts'
 export { Bitfield } from './core/bitfield.ts'
 export { InfoHash, Sha1Hash, Sha1Hash as PeerId, Sha256Hash } from './core/digest.ts'
+export {
+  ed25519AddScalar,
+  ed25519CreateKeypair,
+  ed25519CreateSeed,
+  ed25519KeyExchange,
+  ed25519Sign,
+  ed25519Verify,
+} from './core/ed25519.ts'
 export type { Endpoint } from './core/endpoint.ts'
 export {
   AddPieceFlags,
@@ -224,6 +232,17 @@ export {
   versionStr,
   versionTiny,
 } from './core/version.ts'
+export { DhtState } from './dht/dht-state.ts'
+export { type SequenceNumber, signMutableItem, verifyMutableItem } from './dht/item.ts'
+export type {
+  DhtStorageConstructor,
+  DhtStorageCounters,
+  DhtStorageEnv,
+  DhtStorageInterface,
+  DhtStorageSettings,
+  InfohashesSample,
+  StoredMutableItem,
+} from './dht/storage.ts'
 export { AddTorrentParams, type Bits } from './metainfo/add-torrent-params.ts'
 export { CreateFileEntry } from './metainfo/create-file-entry.ts'
 export { CreateTorrent } from './metainfo/create-torrent.ts'
@@ -245,6 +264,7 @@ export { type PeerClassInfo, PeerClassTypeFilter } from './net/peer-class.ts'
 export { PortFilter } from './net/port-filter.ts'
 export {
   defaultDiskIoConstructor,
+  dhtDefaultStorageConstructor,
   disabledDiskIoConstructor,
   mmapDiskIoConstructor,
   posixDiskIoConstructor,
@@ -259,6 +279,7 @@ export {
 } from './node/set-piece-hashes.ts'
 export { PeerInfo } from './peer/peer-info.ts'
 export { addMagnetUri } from './session/add-magnet-uri.ts'
+export type { MutableItemData } from './session/dht-operations.ts'
 export { SessionProxy } from './session/session-api.ts'
 export { type DiskIoConstructor, SessionParams } from './session/session-params.ts'
 export {

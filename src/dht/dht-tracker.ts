@@ -62,6 +62,8 @@ export class DhtTracker {
   /** What is not in use (any more): for sockets that are still to come. */
   #state: DhtState
   #running = false
+  /** Called when a node has found its neighbours. */
+  #bootstrapped: () => void = () => {}
   #keyTimer: TimerHandle | null = null
   #refreshTimer: TimerHandle | null = null
   #routers: Endpoint[] = []
@@ -81,9 +83,14 @@ export class DhtTracker {
 
   // ---- life --------------------------------------------------------------------------------------
 
-  /** Begins: all nodes look for their neighbours. @param bootstrapped called for each node that is done with that */
+  /**
+   * Begins: all nodes look for their neighbours.
+   *
+   * @param bootstrapped called for each node that is done with that; without any, for the first that comes
+   */
   start(bootstrapped: () => void): void {
     this.#running = true
+    this.#bootstrapped = bootstrapped
     this.#refreshKeys()
     const { nodes, nodes6 } = this.#state
     for (const member of this.#members) {
@@ -92,7 +99,9 @@ export class DhtTracker {
       member.node.bootstrap(known, bootstrapped)
     }
     this.#startRefresh()
-    if (this.#members.length > 0) this.#state = withoutNodes(this.#state)
+    if (this.#members.length === 0) return
+    this.#state = withoutNodes(this.#state)
+    this.#bootstrapped = () => {}
   }
 
   stop(): void {
@@ -135,7 +144,8 @@ export class DhtTracker {
     }
     if (!this.#running) return
     this.#startTimer(member, FIRST_TIMEOUT_MS)
-    node.bootstrap(node.family === 6 ? this.#state.nodes6 : this.#state.nodes, () => {})
+    node.bootstrap(node.family === 6 ? this.#state.nodes6 : this.#state.nodes, this.#bootstrapped)
+    this.#bootstrapped = () => {}
   }
 
   /** The socket is closed. Its node's id and neighbours are kept for one that is opened in its place. */

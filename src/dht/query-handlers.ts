@@ -22,7 +22,7 @@ import { type NodeEntry, UNKNOWN_RTT } from './node-entry.ts'
 import { verifyIdAt } from './node-id.ts'
 import { PeersReply } from './peers-reply.ts'
 import type { DhtStorageInterface } from './storage.ts'
-import type { WriteTokens } from './write-token.ts'
+import { WRITE_TOKEN_SIZE, type WriteTokens } from './write-token.ts'
 
 /** The part of a routing table that answers need. */
 export interface QueriedTable {
@@ -97,6 +97,7 @@ export class QueryHandlers {
   readonly #found = new Int32Array(8)
   readonly #reply = new KrpcReply()
   readonly #peers = new PeersReply()
+  readonly #token = new Uint8Array(WRITE_TOKEN_SIZE)
   readonly #nodes: NodeEntry[] = []
   readonly #nodes6: NodeEntry[] = []
   /** Of the error that a query is answered with, if it is. */
@@ -173,12 +174,12 @@ export class QueryHandlers {
   }
 
   #getPeers(query: KrpcMessage, from: Endpoint): string {
-    const { counters, observer, storage, tokens } = this.#node
+    const { counters, observer, storage } = this.#node
     const broken = this.#verify(query, GET_PEERS, C.DHT_DHT_INVALID_GET_PEERS)
     if (broken !== '') return broken
     const { table } = query
     const found = this.#found
-    const infoHash = new Sha1Hash(table.string(found[0]!))
+    const infoHash = hashOf(table, found[0]!)
     counters.inc(C.DHT_DHT_GET_PEERS_IN)
     this.#addNodes(table, found[0]!, found[3]!)
     observer.getPeers(infoHash)
@@ -187,7 +188,7 @@ export class QueryHandlers {
     const full = storage.getPeers(infoHash, noseed, isSet(table, found[2]!), from[0], this.#peers.dict)
     this.#peers.moveTo(this.#reply)
     // without a token the asker announces to our neighbours: that widens the circle of nodes that know the swarm
-    if (!full) this.#reply.token = tokens.generate(from[0], infoHash)
+    if (!full) this.#addToken(table, found[0]!, from)
     if (this.#reply.values !== null && observer.shouldLog(DhtModule.node)) {
       observer.log(DhtModule.node, `${this.#reply.values.length} peers of ${infoHash} told`)
     }
@@ -203,7 +204,7 @@ export class QueryHandlers {
     const found = this.#found
     const port = isSet(table, found[5]!) ? from[1] : table.int(found[1]!)
     if (port < 0 || port >= 65536) return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid port')
-    const infoHash = new Sha1Hash(table.string(found[0]!))
+    const infoHash = hashOf(table, found[0]!)
     node.observer.announce(infoHash, from[0], port)
     if (!this.#verifyToken(table, found[2]!, infoHash, from)) {
       return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid token')
@@ -217,15 +218,15 @@ export class QueryHandlers {
   }
 
   #get(query: KrpcMessage, from: Endpoint): string {
-    const { counters, storage, tokens } = this.#node
+    const { counters, storage } = this.#node
     const broken = this.#verify(query, GET, C.DHT_DHT_INVALID_GET)
     if (broken !== '') return broken
     counters.inc(C.DHT_DHT_GET_IN)
     const { table } = query
     const found = this.#found
-    const target = new Sha1Hash(table.string(found[1]!))
+    const target = hashOf(table, found[1]!)
     const reply = this.#reply
-    reply.token = tokens.generate(from[0], target)
+    this.#addToken(table, found[1]!, from)
     this.#addNodes(table, found[1]!, found[2]!)
     // who says a version knows that the item is mutable
     if (found[0]! < 0) {
@@ -358,10 +359,16 @@ export class QueryHandlers {
     return broken === '' ? '' : this.#fail(counter, broken)
   }
 
+  /** @param hash token of the info-hash or target that it is for */
+  #addToken(table: TokenTable, hash: number, from: Endpoint): void {
+    this.#node.tokens.generateInto(from[0], table.buffer, table.stringStart(hash), this.#token, 0)
+    this.#reply.token = this.#token
+  }
+
   #verifyToken(table: TokenTable, token: number, target: Sha1Hash, from: Endpoint): boolean {
     const { observer, tokens } = this.#node
     const length = table.stringLength(token)
-    if (length !== 4 && observer.shouldLog(DhtModule.node)) {
+    if (length !== WRITE_TOKEN_SIZE && observer.shouldLog(DhtModule.node)) {
       observer.log(DhtModule.node, `a token of ${length} bytes`)
     }
     return tokens.verify(table.string(token), from[0], target)
@@ -373,6 +380,16 @@ export class QueryHandlers {
     this.#errorCode = code
     return text
   }
+}
+
+/** The hash in a string of 20 bytes; copied by hand, as a view of so few bytes costs more than they do. */
+function hashOf(table: TokenTable, token: number): Sha1Hash {
+  const hash = new Sha1Hash()
+  const bytes = hash.view()
+  const { buffer } = table
+  const at = table.stringStart(token)
+  for (let i = 0; i < 20; i++) bytes[i] = buffer[at + i]!
+  return hash
 }
 
 /** Whether there is an integer other than 0. */

@@ -1,5 +1,7 @@
 /** Puts an engine on Node's sockets, files and threads. With all it imports it is what `new Session` loads. */
 
+export { dhtDefaultStorageConstructor } from '../dht/default-storage.ts'
+
 import { createNodeRuntime } from '../runtime/node-runtime.ts'
 import { Engine } from '../session/engine.ts'
 import type { SessionParams } from '../session/session-params.ts'

@@ -2,6 +2,7 @@
 
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { DhtStorageEnv, DhtStorageInterface, DhtStorageSettings } from '../dht/storage.ts'
 import { SessionBase } from '../session/session-api.ts'
 import { type DiskIoConstructor, SessionParams } from '../session/session-params.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
@@ -43,6 +44,15 @@ export class Session extends SessionBase {
       writeSync(fd, byte)
     })
   }
+}
+
+/**
+ * The storage of the DHT that a session has if it is given no other: for programs that put one of their own around it.
+ *
+ * @see SessionParams.dhtStorageConstructor
+ */
+export function dhtDefaultStorageConstructor(settings: DhtStorageSettings, env: DhtStorageEnv): DhtStorageInterface {
+  return engineModule().dhtDefaultStorageConstructor(settings, env)
 }
 
 type EngineModule = typeof import('./make-engine.ts')

@@ -17,6 +17,18 @@ const FIXTURES = join(ROOT, 'node_modules/webtorrent-fixtures/fixtures')
 
 const library: typeof import('../../src/index.ts') = await import(pathToFileURL(join(DIST, 'index.js')).href)
 
+/** The examples begin with the bootstrap node of the DHT, as programs do; in tests no name is looked up outside. */
+const NO_NAMES = `
+import dns from 'node:dns'
+import { syncBuiltinESMExports } from 'node:module'
+import { isIP } from 'node:net'
+const { lookup } = dns
+dns.lookup = (host, options, found) =>
+  isIP(host) ? lookup(host, options, found) : found(Object.assign(new Error(host), { code: 'ENOTFOUND' }))
+syncBuiltinESMExports()
+`
+const PRELOAD = ['--import', './no-names.js']
+
 /** What is used of the tracker package. */
 interface Tracker {
   readonly http: { address(): AddressInfo }
@@ -33,6 +45,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'examples-'))
   mkdirSync(at('node_modules'))
   writeFileSync(at('package.json'), '{"type":"module"}')
+  writeFileSync(at('no-names.js'), NO_NAMES)
   symlinkSync(dirname(DIST), at('node_modules/libtorrent-ts'), 'junction')
   // Node 20 runs no TypeScript
   const sources = EXAMPLES.map(name => join(ROOT, `examples/${name}.ts`))
@@ -66,7 +79,7 @@ function at(path: string): string {
 }
 
 function example(name: string, ...args: string[]) {
-  return run(process.execPath, [at(`${name}.js`), ...args], { cwd: folder, timeout: 30_000 })
+  return run(process.execPath, [...PRELOAD, at(`${name}.js`), ...args], { cwd: folder, timeout: 30_000 })
 }
 
 test('avatar prints a magnet link that works', async () => {
@@ -85,7 +98,7 @@ test('make_torrent makes a torrent without hidden files, and simple_client downl
   expect(params.trackers).toEqual([announceUrl])
   expect(params.ti!.numFiles()).toBe(1)
 
-  const session = new library.Session({ listen_interfaces: '127.0.0.1:0', enable_lsd: false })
+  const session = new library.Session({ listen_interfaces: '127.0.0.1:0', enable_dht: false, enable_lsd: false })
   try {
     const announced = new Promise<void>(done => tracker.once('start', done))
     params.savePath = at('seed')
@@ -104,7 +117,16 @@ test('client shows torrents, and keeps resume data when it is left', async () =>
   const made = new library.CreateTorrent(library.listFiles(at('seed/album')))
   await library.setPieceHashes(made, at('seed'))
   writeFileSync(at('client.torrent'), made.generateBuf())
-  const args = [at('client.js'), '--port', '0', '--listen-interface', '127.0.0.1', '--save-path', at('seed')]
+  const args = [
+    ...PRELOAD,
+    at('client.js'),
+    '--port',
+    '0',
+    '--listen-interface',
+    '127.0.0.1',
+    '--save-path',
+    at('seed'),
+  ]
   const child = spawn(process.execPath, [...args, at('client.torrent')], { cwd: folder, stdio: 'pipe' })
   let output = ''
   await new Promise<void>((done, fail) => {

@@ -708,6 +708,23 @@ describe('sockets', () => {
     })
   })
 
+  test('that come late are joined with: the DHT begins then', () => {
+    simulate(83, sim => {
+      const { router, nodes } = network(sim, 1)
+      const node = new DhtSession(sim, 'late', { settings: { listen_interfaces: '' } })
+      node.add(TORRENT, 'all')
+      sim.run(20_000)
+      expect(node.isDhtRunning()).toBe(true)
+      expect(node.all('dht_bootstrap')).toHaveLength(0)
+      node.applySettings(ONLY_V4)
+      node.joined()
+      sim.run(20_000)
+      expect(node.all('dht_bootstrap')).toHaveLength(1)
+      expect(router.all('dht_announce').map(({ ip }) => ip)).toContain(node.address)
+      end(router, node, ...nodes)
+    })
+  })
+
   test('for the local network have none', () => {
     simulate(82, sim => {
       const node = new DhtSession(sim, 'node', { settings: { listen_interfaces: '0.0.0.0:6881l,[::]:6881' } }).joined()

@@ -29,7 +29,7 @@ function start(...args: ConstructorParameters<Library['Session']>): Session {
   return session
 }
 
-const QUIET = { listen_interfaces: '' }
+const QUIET = { listen_interfaces: '', enable_dht: false }
 
 describe('session state', () => {
   test('is what differs from the defaults, and makes an equal session', () => {
@@ -51,7 +51,16 @@ describe('session state', () => {
   test('is in the format of libtorrent', () => {
     const params = new lib.SessionParams({ enable_dht: false, active_limit: 7, user_agent: 'x' })
     params.ipFilter.addRule('1.2.3.0', '1.2.3.255', 1)
+    const id = new lib.Sha1Hash('ab'.repeat(20))
+    params.dhtState.nids.push(['9.8.7.6', id])
+    params.dhtState.nodes.push(['1.2.3.4', 0x1234])
+    params.dhtState.nodes6.push(['::1', 0x1234])
     expect(lib.bdecode(lib.writeSessionParamsBuf(params))).toEqual({
+      'dht state': {
+        'node-id': [Uint8Array.of(...id.toBytes(), 9, 8, 7, 6)],
+        nodes: [Uint8Array.of(1, 2, 3, 4, 0x12, 0x34)],
+        nodes6: [Uint8Array.of(...new Array(15).fill(0), 1, 0x12, 0x34)],
+      },
       ip_filter4: [
         Uint8Array.of(0, 0, 0, 0, 1, 2, 2, 255, 0, 0, 0, 0),
         Uint8Array.of(1, 2, 3, 0, 1, 2, 3, 255, 0, 0, 0, 1),
@@ -66,6 +75,7 @@ describe('session state', () => {
     const params = new lib.SessionParams({ active_limit: 7 })
     expect(Object.keys(lib.writeSessionParams(params, lib.Session.saveSettings))).toEqual(['settings'])
     expect(Object.keys(lib.writeSessionParams(params, lib.Session.saveIpFilter))).toEqual(['ip_filter4', 'ip_filter6'])
+    expect(lib.writeSessionParams(params, lib.Session.saveDhtState)).toEqual({ 'dht state': { 'node-id': [] } })
     const both = lib.writeSessionParams(params)
     expect(lib.readSessionParams(both, lib.Session.saveIpFilter).settings).toEqual({})
   })
@@ -80,11 +90,13 @@ describe('session state', () => {
         connections_limit: 2n ** 40n + 9n,
       },
       ip_filter4: ['text', Uint8Array.of(1), Uint8Array.of(9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1), 5],
-      'dht state': { nodes: [] },
+      'dht state': { 'node-id': [5, Uint8Array.of(1)], nodes: [Uint8Array.of(1, 2, 3, 4, 0, 5), 'x'], nodes6: 7 },
     }
     const params = lib.readSessionParams(odd)
     expect(params.settings).toEqual({ enable_dht: true, connections_limit: 9 })
     expect(params.ipFilter.empty()).toBe(true)
+    expect([params.dhtState.nids, params.dhtState.nodes6]).toEqual([[], []])
+    expect(params.dhtState.nodes).toEqual([['1.2.3.4', 5]])
     expect(lib.readSessionParams(lib.bencode([1])).settings).toEqual({})
     expect(() => lib.readSessionParams(Uint8Array.of(120))).toThrow(lib.LibtorrentError)
   })
@@ -135,3 +147,30 @@ test('names that programs of before use are there', () => {
     'Transmission 3.0.0',
   )
 })
+
+test('sessions store and find items through the DHT, over real sockets', async () => {
+  const settings = { enable_lsd: false, enable_upnp: false, enable_natpmp: false, dht_bootstrap_nodes: '' }
+  const first = start({ ...settings, listen_interfaces: '127.0.0.1:0', alert_mask: lib.AlertCategory.dht })
+  await once(first, 'dht_bootstrap')
+  const second = start({
+    ...settings,
+    listen_interfaces: '127.0.0.2:0',
+    dht_bootstrap_nodes: `127.0.0.1:${first.listenPort()}`,
+    alert_mask: lib.AlertCategory.dht,
+  })
+  await once(second, 'dht_bootstrap')
+  expect(second.isDhtRunning()).toBe(true)
+  const seed = lib.ed25519CreateSeed()
+  const [publicKey, secretKey] = lib.ed25519CreateKeypair(seed)
+  second.dhtPutMutableItem(secretKey, publicKey, 'hello')
+  const put = (await once(second, 'dht_put')) as InstanceType<Library['DhtPutAlert']>
+  expect(put.numSuccess).toBeGreaterThanOrEqual(1)
+  expect(put.seq).toBe(1)
+  second.dhtGetMutableItem(publicKey)
+  const got = (await once(second, 'dht_mutable_item')) as InstanceType<Library['DhtMutableItemAlert']>
+  expect(got.item).toEqual(new TextEncoder().encode('hello'))
+})
+
+function once(session: Session, name: 'dht_bootstrap' | 'dht_put' | 'dht_mutable_item'): Promise<unknown> {
+  return new Promise(done => session.once(name, done))
+}
