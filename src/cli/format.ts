@@ -83,3 +83,8 @@ export function formatTable(rows: readonly (readonly [label: string, value: stri
 function trimZeros(number: string): string {
   return number.includes('.') ? number.replace(/\.?0+$/, '') : number
 }
+
+/** `1.2.3.4:80`, `[::1]:80`, `host.example:80`. */
+export function formatEndpoint([host, port]: readonly [host: string, port: number]): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { collectAssignment, collectPeer, collectUrl, parseListen, parseSeconds, parseSize } from './arguments.ts'
 import type { CreateOptions } from './create.ts'
+import type { DhtGetOptions, DhtPutOptions, DhtSampleOptions } from './dht.ts'
+import type { DhtOptions } from './dht-session.ts'
 import type { InfoOptions } from './info.ts'
 import { type CliIo, type CommandContext, CommandError, printJson, UsageError } from './io.ts'
 import type { TransferOptions } from './transfer-params.ts'
@@ -82,6 +84,7 @@ function buildProgram(io: CliIo, perform: Perform): Command {
   createCommand(program, perform)
   readingCommands(program, perform)
   verifyCommand(program, perform)
+  dhtCommands(program, perform)
   demoCommand(program, perform)
   return program
 }
@@ -186,6 +189,71 @@ function verifyCommand(program: Command, perform: Perform): void {
     .action((torrent: string, options: VerifyOptions & Json) =>
       perform(options.json === true, async ctx => (await import('./verify.ts')).verify(torrent, options, ctx)),
     )
+}
+
+/** Adds what all commands of the DHT have. */
+function withDhtOptions(command: Command): Command {
+  return command
+    .option('--bootstrap <host:port>', 'node to begin with; may be given again', collectPeer)
+    .option('--listen <host:port>', 'UDP address of our node', parseListen)
+    .option('--timeout <seconds>', 'how long it may take', parseSeconds, 60)
+    .option('--set <name=value>', 'any setting of the session; may be given again', collectAssignment)
+    .addOption(jsonOption())
+    .addHelpText('after', EXIT_CODES)
+}
+
+function dhtCommands(program: Command, perform: Perform): void {
+  const dht = program
+    .command('dht')
+    .summary('use the DHT itself')
+    .description('Looks up and stores what is in the DHT (BEP 5, 44, 51).')
+    .helpCommand(false)
+    .addHelpText('after', EXIT_CODES)
+  withDhtOptions(
+    dht
+      .command('peers')
+      .summary('who is in a swarm')
+      .description('Writes the addresses of peers, one a line, as they are found.')
+      .argument('<torrent>', 'info-hash of 40 hex digits, or magnet link'),
+  ).action((torrent: string, options: DhtOptions & Json) =>
+    perform(options.json === true, async ctx => (await import('./dht.ts')).dhtPeers(torrent, options, ctx)),
+  )
+  withDhtOptions(
+    dht
+      .command('get')
+      .summary('read an item')
+      .description('Writes the value of an item: text and bytes as they are, lists and dictionaries as JSON.')
+      .argument('<target>', '40 hex digits of an immutable item, or the public key, 64 hex digits, of a mutable one')
+      .option('--salt <text>', 'which of the items of that key'),
+  ).action((target: string, options: DhtGetOptions & Json) =>
+    perform(options.json === true, async ctx => (await import('./dht.ts')).dhtGet(target, options, ctx)),
+  )
+  withDhtOptions(
+    dht
+      .command('put')
+      .summary('store an item')
+      .description(
+        'Stores text, of at most 1000 bytes, and writes what it is found by. Nodes keep it for about two hours.',
+      )
+      .argument('<text>', 'the value')
+      .option('--file', 'the value is in the file of that name')
+      .option(
+        '--key <file>',
+        'store it as the next version of the item of this secret key; the file is made if it is not there',
+      )
+      .option('--salt <text>', 'which of the items of that key'),
+  ).action((text: string, options: DhtPutOptions & Json) =>
+    perform(options.json === true, async ctx => (await import('./dht.ts')).dhtPut(text, options, ctx)),
+  )
+  withDhtOptions(
+    dht
+      .command('sample')
+      .summary('info-hashes that nodes know')
+      .description('Asks nodes for some of the info-hashes that they have peers of, and writes them, one a line.')
+      .option('--node <host:port>', 'node to ask, instead of some that we know; may be given again', collectPeer),
+  ).action((options: DhtSampleOptions & Json) =>
+    perform(options.json === true, async ctx => (await import('./dht.ts')).dhtSample(options, ctx)),
+  )
 }
 
 function demoCommand(program: Command, perform: Perform): void {
