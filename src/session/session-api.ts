@@ -297,7 +297,8 @@ export class SessionBase extends SessionDht {
    */
   waitForAlert(ms: number, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
     const { alerts, runtime } = this.engine
-    if (alerts.pending) return Promise.resolve(true)
+    // a loop that waits and pops nothing must not keep the engine from going on
+    if (alerts.pending) return new Promise(resolve => runtime.afterPoll(() => resolve(true)))
     return new Promise((resolve, reject) => {
       const end = (result: boolean) => {
         timer.cancel()

@@ -120,7 +120,7 @@ describe('Ctrl-C', () => {
 
   beforeAll(async () => {
     const library: typeof import('../../src/index.ts') = await import(pathToFileURL(join(DIST, 'index.js')).href)
-    session = new library.Session({ listen_interfaces: '127.0.0.1:0' })
+    session = new library.Session({ listen_interfaces: '127.0.0.1:0', enable_dht: false })
     const params = library.loadTorrentFile(torrent)
     params.savePath = at('seed')
     params.uploadLimit = SLOW
