@@ -141,6 +141,16 @@ test('the classes of what a session gives are those that are exported', () => {
   expect(() => session.addTorrent({})).toThrow(lib.LibtorrentError)
 })
 
+test('waiting for alerts that nobody pops does not stop the world', async () => {
+  const session = start({ ...QUIET, alert_mask: lib.AlertCategory.status })
+  session.postSessionStats()
+  let ticked = false
+  setTimeout(() => {
+    ticked = true
+  }, 10)
+  while (!ticked) expect(await session.waitForAlert(1000)).toBe(true)
+})
+
 test('names that programs of before use are there', () => {
   expect(lib.PeerId).toBe(lib.Sha1Hash)
   expect(lib.identifyClient(new lib.Sha1Hash(new TextEncoder().encode('-TR3000-123456789012')))).toBe(
