@@ -211,7 +211,7 @@ export class QueryHandlers {
     }
     counters.inc(C.DHT_DHT_ANNOUNCE_PEER_IN)
     // the token came back, so the address is not forged
-    node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
+    if (!query.readOnly) node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
     const name = found[3]! < 0 ? NO_BYTES : table.string(found[3]!)
     node.storage.announcePeer(infoHash, [from[0], port], name, isSet(table, found[4]!))
     return ''
@@ -265,7 +265,7 @@ export class QueryHandlers {
       const refused = this.#putMutable(table, target, value, salt, key, from)
       if (refused !== '') return refused
     } else node.storage.putImmutableItem(target, value, from[0])
-    node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
+    if (!query.readOnly) node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
     return ''
   }
 

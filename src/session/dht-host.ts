@@ -158,6 +158,8 @@ export class DhtHost implements DhtPort {
     for (const router of this.#routers) tracker.addRouterNode(router)
     this.#syncSockets(tracker)
     tracker.start(() => {
+      // lookups that are broken off when the DHT stops end as well
+      if (this.#tracker !== tracker) return
       if (alerts.wants(DhtBootstrapAlert)) alerts.post(new DhtBootstrapAlert())
       this.announces.start()
     })

@@ -748,3 +748,14 @@ test('a session that is closed says no more, and all its timers are gone', () =>
     expect(sim.clock.step(sim.clock.now() + 3_600_000)).toBe(false)
   })
 })
+
+test('a session that ends while it joins leaves no timer behind', () => {
+  simulate(90, sim => {
+    const session = new DhtSession(sim, 'alone', { settings: { dht_bootstrap_nodes: '10.9.9.9:6881' } })
+    sim.run(3000)
+    expect(session.engine.dht.isRunning).toBe(true)
+    session.end()
+    const ended = sim.clock.now()
+    while (sim.clock.step(ended + 3_600_000)) expect(sim.clock.now() - ended).toBeLessThan(1000)
+  })
+})
