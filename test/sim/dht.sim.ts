@@ -540,7 +540,7 @@ describe('what programs ask', () => {
 
   test('what the function of a program throws is the program’s, and nothing is stored', () => {
     simulate(62, sim => {
-      const { router, nodes } = network(sim, 2, ONLY_V4)
+      const { router, nodes } = network(sim, 2)
       const thrown: unknown[] = []
       nodes[0]!.runtime.defer = fn => {
         try {
@@ -713,7 +713,7 @@ describe('sockets', () => {
       sim.run(20_000)
       expect(node.isDhtRunning()).toBe(true)
       expect(node.all('dht_bootstrap')).toHaveLength(0)
-      node.applySettings(ONLY_V4)
+      node.applySettings({ listen_interfaces: '0.0.0.0:6881' })
       node.joined()
       sim.run(20_000)
       expect(node.all('dht_bootstrap')).toHaveLength(1)
