@@ -80,6 +80,7 @@ export class DhtHost implements DhtPort {
     this.announces = new DhtAnnounceQueue({
       settings: port.settings,
       setTimer: (ms, fn) => this.#setTimer(ms, fn),
+      hasNodes: () => this.#tracker?.hasNodes() === true,
       registry: port.registry,
     })
   }
