@@ -178,7 +178,7 @@ export class QueryHandlers {
     if (broken !== '') return broken
     const { table } = query
     const found = this.#found
-    const infoHash = new Sha1Hash(table.string(found[0]!))
+    const infoHash = Sha1Hash.at(table.buffer, table.stringStart(found[0]!))
     counters.inc(C.DHT_DHT_GET_PEERS_IN)
     this.#addNodes(table, found[0]!, found[3]!)
     observer.getPeers(infoHash)
@@ -203,7 +203,7 @@ export class QueryHandlers {
     const found = this.#found
     const port = isSet(table, found[5]!) ? from[1] : table.int(found[1]!)
     if (port < 0 || port >= 65536) return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid port')
-    const infoHash = new Sha1Hash(table.string(found[0]!))
+    const infoHash = Sha1Hash.at(table.buffer, table.stringStart(found[0]!))
     node.observer.announce(infoHash, from[0], port)
     if (!this.#verifyToken(table, found[2]!, infoHash, from)) {
       return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid token')
@@ -223,7 +223,7 @@ export class QueryHandlers {
     counters.inc(C.DHT_DHT_GET_IN)
     const { table } = query
     const found = this.#found
-    const target = new Sha1Hash(table.string(found[1]!))
+    const target = Sha1Hash.at(table.buffer, table.stringStart(found[1]!))
     const reply = this.#reply
     reply.token = tokens.generate(from[0], target)
     this.#addNodes(table, found[1]!, found[2]!)
