@@ -24,7 +24,7 @@ import { median } from './sample-torrents.js'
 const { values } = parseArgs({
   options: {
     queries: { type: 'string', default: '100000' },
-    window: { type: 'string', default: '256' },
+    window: { type: 'string', default: '128' },
     runs: { type: 'string', default: '7' },
     methods: { type: 'string', default: 'find_node,get_peers,ping' },
     only: { type: 'string' },
