@@ -22,7 +22,7 @@ import { type NodeEntry, UNKNOWN_RTT } from './node-entry.ts'
 import { verifyIdAt } from './node-id.ts'
 import { PeersReply } from './peers-reply.ts'
 import type { DhtStorageInterface } from './storage.ts'
-import type { WriteTokens } from './write-token.ts'
+import { WRITE_TOKEN_SIZE, type WriteTokens } from './write-token.ts'
 
 /** The part of a routing table that answers need. */
 export interface QueriedTable {
@@ -99,6 +99,7 @@ export class QueryHandlers {
   readonly #peers = new PeersReply()
   readonly #nodes: NodeEntry[] = []
   readonly #nodes6: NodeEntry[] = []
+  readonly #token = new Uint8Array(WRITE_TOKEN_SIZE)
   /** Of the error that a query is answered with, if it is. */
   #errorCode = PROTOCOL_ERROR
 
@@ -173,7 +174,7 @@ export class QueryHandlers {
   }
 
   #getPeers(query: KrpcMessage, from: Endpoint): string {
-    const { counters, observer, storage, tokens } = this.#node
+    const { counters, observer, storage } = this.#node
     const broken = this.#verify(query, GET_PEERS, C.DHT_DHT_INVALID_GET_PEERS)
     if (broken !== '') return broken
     const { table } = query
@@ -187,7 +188,7 @@ export class QueryHandlers {
     const full = storage.getPeers(infoHash, noseed, isSet(table, found[2]!), from[0], this.#peers.dict)
     this.#peers.moveTo(this.#reply)
     // without a token the asker announces to our neighbours: that widens the circle of nodes that know the swarm
-    if (!full) this.#reply.token = tokens.generate(from[0], infoHash)
+    if (!full) this.#addToken(from, infoHash)
     if (this.#reply.values !== null && observer.shouldLog(DhtModule.node)) {
       observer.log(DhtModule.node, `${this.#reply.values.length} peers of ${infoHash} told`)
     }
@@ -217,7 +218,7 @@ export class QueryHandlers {
   }
 
   #get(query: KrpcMessage, from: Endpoint): string {
-    const { counters, storage, tokens } = this.#node
+    const { counters, storage } = this.#node
     const broken = this.#verify(query, GET, C.DHT_DHT_INVALID_GET)
     if (broken !== '') return broken
     counters.inc(C.DHT_DHT_GET_IN)
@@ -225,7 +226,7 @@ export class QueryHandlers {
     const found = this.#found
     const target = Sha1Hash.at(table.buffer, table.stringStart(found[1]!))
     const reply = this.#reply
-    reply.token = tokens.generate(from[0], target)
+    this.#addToken(from, target)
     this.#addNodes(table, found[1]!, found[2]!)
     // who says a version knows that the item is mutable
     if (found[0]! < 0) {
@@ -343,6 +344,11 @@ export class QueryHandlers {
       const wanted = node.tableOf(family)
       if (wanted !== null) this.#addNodesOf(family, wanted, table.buffer, at)
     }
+  }
+
+  #addToken(to: Endpoint, hash: Sha1Hash): void {
+    this.#node.tokens.generateInto(to[0], hash.view(), 0, this.#token, 0)
+    this.#reply.token = this.#token
   }
 
   #addNodesOf(family: 4 | 6, from: QueriedTable, target: Uint8Array, at: number): void {
