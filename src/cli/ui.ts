@@ -13,6 +13,7 @@ export interface ProgressView {
   /** 0 to 1. */
   readonly progress: number
   readonly doneBytes: number
+  /** 0 as long as it is not known what is in a torrent. */
   readonly totalBytes: number
   /** Bytes per second; of hashing when it hashes. */
   readonly rate: number
@@ -131,13 +132,18 @@ function printLines(ctx: CommandContext, text: string): void {
 /** `45.6 % of 1.2 GiB`, `12.3 MiB/s`, `ETA 1:15`, `8 peers`. */
 function figures(view: ProgressView): string[] {
   const { swarm } = view
+  if (view.totalBytes === 0 && swarm !== undefined && view.progress < 1) return [`from ${peersText(swarm)}`]
   const parts = [`${formatPercent(view.progress)} of ${formatBytes(view.totalBytes)}`]
   const done = view.doneBytes >= view.totalBytes
   if (swarm === undefined || !done) parts.push(formatRate(view.rate))
   if (swarm !== undefined && (done || swarm.uploadRate > 0)) parts.push(`up ${formatRate(swarm.uploadRate)}`)
   if (!done) parts.push(`ETA ${formatDuration(secondsLeft(view))}`)
-  if (swarm !== undefined) parts.push(`${swarm.peers} ${swarm.peers === 1 ? 'peer' : 'peers'}`)
+  if (swarm !== undefined) parts.push(peersText(swarm))
   return parts
+}
+
+function peersText({ peers }: SwarmView): string {
+  return `${peers} ${peers === 1 ? 'peer' : 'peers'}`
 }
 
 /** Rows kept free for the prompt and for what is said in between. */
@@ -236,13 +242,14 @@ export function renderRow(_options: object, params: { maxWidth?: number }, paylo
 
 function barFigures(view: ProgressView): string[] {
   const { swarm } = view
+  if (view.totalBytes === 0 && swarm !== undefined && view.progress < 1) return [view.state, peersText(swarm)]
   const done = view.doneBytes >= view.totalBytes
   const parts = [formatPercent(view.progress).padStart(7), formatBytes(view.totalBytes)]
   if (view.state !== 'downloading') parts.push(view.state)
   if (!done) parts.push(formatRate(view.rate), `ETA ${formatDuration(secondsLeft(view))}`)
   if (swarm !== undefined) {
     if (done || swarm.uploadRate > 0) parts.push(`up ${formatRate(swarm.uploadRate)}`)
-    parts.push(`${swarm.peers} ${swarm.peers === 1 ? 'peer' : 'peers'}`)
+    parts.push(peersText(swarm))
   }
   return parts
 }

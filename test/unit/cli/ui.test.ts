@@ -39,6 +39,23 @@ test('in a pipe progress is a line of text', async () => {
   ])
 })
 
+test('a torrent of which nothing is known yet has no size', async () => {
+  const unknown: ProgressView = {
+    ...VIEW,
+    name: 'x',
+    state: 'waiting for metadata',
+    progress: 0,
+    doneBytes: 0,
+    totalBytes: 0,
+  }
+  const { ctx, output } = context(false)
+  const display = await createDisplay(ctx)
+  display.update([unknown])
+  expect(output()).toBe('waiting for metadata from 1 peer\n')
+  const row = renderRow({}, { maxWidth: 80 }, { view: unknown, kind: 'bar', hidden: 0, unicode: false })
+  expect(row).toMatch(/^x {2}-+ {2}waiting for metadata {2}1 peer$/)
+})
+
 test('with --json everything is an object a line', async () => {
   const { ctx, output } = context(true)
   const display = await createDisplay(ctx)
