@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import krpc from 'k-rpc'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { canTest, until } from './lib/child.ts'
 import { type Endpoint, LibtorrentNode, type Node, NpmNode, OurNode, owner } from './lib/dht-nodes.ts'

@@ -87,9 +87,10 @@ function answers(): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, 300))
 }
 
-/** Settings of all nodes, ours and libtorrent's: nothing but the DHT, and as many requests from one address as come. */
+/** Settings of all nodes, ours and libtorrent's: nothing but the DHT, and an answer to each of many requests at once. */
 export const DHT_ONLY = {
   dht_block_ratelimit: 1000,
+  dht_upload_rate_limit: 1_000_000,
   enable_dht: true,
   dht_bootstrap_nodes: '',
   enable_lsd: false,
