@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import krpc from 'k-rpc'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { canTest, until } from './lib/child.ts'
 import { type Endpoint, LibtorrentNode, type Node, NpmNode, OurNode, owner } from './lib/dht-nodes.ts'
@@ -125,5 +126,71 @@ describe.runIf(canTest('libtorrent'))('a DHT of three implementations', () => {
           .toEqual([other.name, { value: `version of ${kind}`, seq: i + 1 }])
       }
     }
+  })
+})
+
+test('a k-rpc client walks through nodes of ours, stores a peer, and finds it', async () => {
+  const count = 12
+  const ours = await Promise.all(Array.from({ length: count }, () => start('ours')))
+  // each knows the two after it: from the first there is a way to all
+  for (const [i, node] of ours.entries()) {
+    for (const step of [1, 2]) node.add(ours[(i + step) % count]!.endpoint)
+  }
+  for (const node of ours) await knows(node, 2)
+
+  const client = krpc({ nodes: [ours[0]!.endpoint.join(':')] })
+  running.push({ stop: () => new Promise<void>(resolve => client.destroy(resolve)) })
+  await new Promise<void>(resolve => client.bind(0, `127.44.${++networks}.1`, resolve))
+  const hash = createHash('sha1').update('k-rpc').digest()
+  type Answer = { token: Buffer; host: string; port: number; values: string[] }
+  const walk = async () => {
+    const answers = new Map<string, Answer>()
+    await new Promise<void>((resolve, reject) => {
+      const visit = ({ r }: krpc.Message, from: krpc.Peer) => {
+        const host = from.address ?? from.host!
+        const values = (r.values ?? []).map(each => each.toString('hex'))
+        answers.set(`${host}:${from.port}`, { token: r['token']!, host, port: from.port, values })
+        return undefined
+      }
+      client.closest(hash, { q: 'get_peers', a: { info_hash: hash } }, visit, error =>
+        error ? reject(error) : resolve(),
+      )
+    })
+    return answers
+  }
+
+  const before = await walk()
+  expect([...before.keys()].sort()).toEqual(ours.map(node => node.endpoint.join(':')).sort())
+  for (const { token, host, port } of before.values()) {
+    const announce = { q: 'announce_peer', a: { id: client.id, info_hash: hash, port: 4001, token } }
+    await new Promise<void>((resolve, reject) => {
+      client.query({ host, port }, announce, error => (error ? reject(error) : resolve()))
+    })
+  }
+  const after = await walk()
+  expect(after.size).toBe(count)
+  const peer = Buffer.from([127, 44, networks, 1, 4001 >> 8, 4001 & 255]).toString('hex')
+  for (const { values } of after.values()) expect(values).toEqual([peer])
+})
+
+describe.runIf(canTest('libtorrent'))('a bootstrap node', () => {
+  // bittorrent-dht takes no settings; it is a bootstrap node like any other
+  const pairs: [newcomer: Kind, root: Kind][] = [
+    ['ours', 'libtorrent'],
+    ['ours', 'bittorrent-dht'],
+    ['libtorrent', 'ours'],
+  ]
+
+  test.each(pairs)('a new node of %s is led to the others by one of %s', async (newcomer, rootKind) => {
+    const root = await start(rootKind)
+    const others = await Promise.all((['ours', 'libtorrent', 'bittorrent-dht'] as const).map(kind => start(kind)))
+    for (const other of others) root.add(other.endpoint)
+    await knows(root, others.length)
+    const node = await start(newcomer, anywhere(), { dht_bootstrap_nodes: root.endpoint.join(':') })
+    // the bootstrap node itself does not become part of the routing table
+    await knows(node, others.length)
+    const hash = hashOf('bootstrapped')
+    await node.announce(hash)
+    await Promise.all([root, ...others].map(other => other.find(hash, [node.endpoint])))
   })
 })

@@ -26,25 +26,28 @@ declare module 'bittorrent-dht' {
 declare module 'k-rpc' {
   import type { EventEmitter } from 'node:events'
 
-  interface Message {
-    readonly r: Readonly<Record<string, Buffer>> & { readonly values?: readonly Buffer[] }
+  namespace rpc {
+    interface Message {
+      readonly r: Readonly<Record<string, Buffer>> & { readonly values?: readonly Buffer[] }
+    }
+    interface Peer {
+      readonly address?: string
+      readonly host?: string
+      readonly port: number
+    }
+    interface Rpc extends EventEmitter {
+      readonly id: Buffer
+      bind(port: number, address: string, done: () => void): void
+      query(peer: Peer, message: object, done: (error: Error | null, reply: Message, from: Peer) => void): void
+      closest(
+        target: Buffer,
+        message: object,
+        visit: (reply: Message, from: Peer) => boolean | undefined,
+        done: (error: Error | null, count: number) => void,
+      ): void
+      destroy(done?: () => void): void
+    }
   }
-  interface Peer {
-    readonly address?: string
-    readonly host?: string
-    readonly port: number
-  }
-  class Rpc extends EventEmitter {
-    readonly id: Buffer
-    bind(port: number, address: string, done: () => void): void
-    query(peer: Peer, message: object, done: (error: Error | null, reply: Message, from: Peer) => void): void
-    closest(
-      target: Buffer,
-      message: object,
-      visit: (reply: Message, from: Peer) => boolean | undefined,
-      done: (error: Error | null, count: number) => void,
-    ): void
-    destroy(done?: () => void): void
-  }
-  export default function rpc(options: { nodes: readonly string[]; timeout?: number }): Rpc
+  function rpc(options: { nodes: readonly string[] }): rpc.Rpc
+  export = rpc
 }
