@@ -1,6 +1,6 @@
 /** webtorrent 2.8: peers found by the DHT, metadata and files by each other's connections. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DHT_ONLY, type Node, NpmNode, OurNode } from './lib/dht-nodes.ts'
 import { Workspace } from './lib/files.ts'
 import { Ours } from './lib/ours.ts'
@@ -39,11 +39,11 @@ describe.each(Object.keys(MIDDLES) as (keyof typeof MIDDLES)[])(
     let middle: Node
     let content: Content
 
-    beforeAll(async () => {
-      middle = await MIDDLES[kind].start(kind, ['127.46.1.1', 0])
+    beforeEach(async () => {
+      // a new one each time: it would tell of nodes that are gone, and lookups wait for their answers
+      middle = kept(await MIDDLES[kind].start(kind, ['127.46.1.1', 0]))
       content = await makeContent(space, `by-${kind}`, MIXED, ['v1_only'], 16384)
     })
-    afterAll(() => middle?.stop())
 
     test('we download from webtorrent', async () => {
       const torrent = torrentFile(space, content)
