@@ -31,6 +31,8 @@ export class DhtSession {
       enable_lsd: false,
       enable_upnp: false,
       enable_natpmp: false,
+      // we are gone again in a moment: nobody is to remember us, and wait for us in vain (BEP 43)
+      dht_read_only: true,
       ...(options.bootstrap !== undefined && {
         dht_bootstrap_nodes: options.bootstrap.map(({ host, port }) => formatEndpoint([host, port])).join(','),
       }),

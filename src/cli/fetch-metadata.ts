@@ -34,6 +34,8 @@ export async function fetchMetadata(
   const { settings, peers, timeoutMs } = options
   const session = new Session({
     listen_interfaces: '0.0.0.0:0,[::]:0',
+    // gone again in a moment: see dht-session.ts
+    dht_read_only: true,
     ...settings,
     alert_mask: (settings.alert_mask ?? 0) | AlertCategory.error | AlertCategory.status,
   })

@@ -5,7 +5,7 @@ import { type AddTorrentParams, type Endpoint, TorrentFlags } from '../index.ts'
 import type { HostPort } from './arguments.ts'
 import { CommandError } from './io.ts'
 import { loadResume } from './resume-files.ts'
-import { isMagnet, loadExactSource, loadSource } from './torrent-source.ts'
+import { hashName, isMagnet, loadExactSource, loadSource } from './torrent-source.ts'
 
 /** Options that `download` and `seed` have in common. */
 export interface TransferOptions {
@@ -58,8 +58,11 @@ export async function prepareTorrent(
   params.flags = TorrentFlags.defaultFlags & ~(TorrentFlags.paused | TorrentFlags.autoManaged)
   if (options.sequential) params.flags |= TorrentFlags.sequentialDownload
   params.peers = [...params.peers, ...peers]
-  if (params.trackers.length === 0 && params.peers.length === 0) {
-    warnings.push(`${params.name}: there is no tracker and no --peer, so others have to connect to us`)
+  const alone = params.trackers.length === 0 && params.peers.length === 0
+  const isPrivate = params.ti?.priv() === true
+  if (alone && (isPrivate || options.set?.some(text => /^\s*enable_dht\s*=\s*(0|false)\s*$/.test(text)))) {
+    const name = params.name || hashName(params.infoHashes)
+    warnings.push(`${name}: there is no tracker, no --peer and no DHT, so others have to connect to us`)
   }
   return { params, warnings }
 }

@@ -25,7 +25,7 @@ abstract class Digest {
     if (raw === null || raw.length < size) {
       throw new RangeError(`${this.constructor.name}: expected ${size} bytes or ${size * 2} hex digits`)
     }
-    this.bytes.set(raw.subarray(0, size))
+    this.bytes.set(raw.length === size ? raw : raw.subarray(0, size))
     this.#key = null
   }
 
@@ -51,8 +51,12 @@ abstract class Digest {
 
   /** The bytes as a binary string: the cheapest `Map` key. @internal */
   key(): string {
-    this.#key ??= bytesToBinary(this.bytes)
+    this.#key ??= this.makeKey()
     return this.#key
+  }
+
+  protected makeKey(): string {
+    return bytesToBinary(this.bytes)
   }
 
   /** Lower-case hex. */
@@ -86,6 +90,20 @@ function textBytes(value: string, size: number): Uint8Array | null {
 export class Sha1Hash extends Digest {
   constructor(value?: Uint8Array | string) {
     super(20, value)
+  }
+
+  /** The 20 bytes at `at`. A packet of the DHT makes two of them: without a view each takes a third of the time. @internal */
+  static at(bytes: Uint8Array, at: number): Sha1Hash {
+    const hash = new Sha1Hash()
+    for (let i = 0; i < 20; i++) hash.bytes[i] = bytes[at + i]!
+    return hash
+  }
+
+  /** The same as of other digests, in half the time: each `get_peers` of the DHT looks one up. */
+  protected override makeKey(): string {
+    const b = this.bytes
+    // biome-ignore format: one row
+    return String.fromCharCode(b[0]!, b[1]!, b[2]!, b[3]!, b[4]!, b[5]!, b[6]!, b[7]!, b[8]!, b[9]!, b[10]!, b[11]!, b[12]!, b[13]!, b[14]!, b[15]!, b[16]!, b[17]!, b[18]!, b[19]!)
   }
 
   /** In bytes. */

@@ -24,18 +24,6 @@ export function sha256Into(data: Uint8Array, target: Buffer, at: number): void {
   target.write(crypto.hash('sha256', data, 'binary'), at, 32, 'latin1')
 }
 
-/** The first four bytes of a SHA-1 as a number, 0 to 2^32 - 1; as a string of bytes it costs a third of {@link sha1}. */
-export function sha1Prefix32(data: Uint8Array): number {
-  const digest = crypto.hash('sha1', data, 'binary')
-  return (
-    ((digest.charCodeAt(0) << 24) |
-      (digest.charCodeAt(1) << 16) |
-      (digest.charCodeAt(2) << 8) |
-      digest.charCodeAt(3)) >>>
-    0
-  )
-}
-
 /** SHA-1 of bytes that come in parts. */
 export class Hasher {
   #hash = crypto.createHash('sha1')

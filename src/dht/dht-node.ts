@@ -178,10 +178,6 @@ export class DhtNode implements TraversalNode, QueriedNode {
     // nothing is said to what is broken: the sender may be forged, and we would multiply what it sends
     if (type === KrpcType.none || this.#closed) return
     const ours = socket === this.socket
-    if (ours && message.ipToken >= 0) {
-      const address = message.externalAddress()
-      if (address !== null) this.observer.setExternalAddress(socket, address, from[0])
-    }
     if (type === KrpcType.query) {
       if (ours) this.#answer(message, from)
       return
@@ -192,7 +188,10 @@ export class DhtNode implements TraversalNode, QueriedNode {
         return error === null ? 'a malformed error came' : `error ${error.code} came: ${error.text}`
       })
     }
-    this.rpc.incoming(message, from)
+    if (!this.rpc.incoming(message, from) || !ours) return
+    // Deviation: libtorrent also believes those it has not asked, and forged senders are as many as one likes
+    const address = message.externalAddress()
+    if (address !== null) this.observer.setExternalAddress(socket, address, from[0])
   }
 
   #answer(query: KrpcMessage, from: Endpoint): void {

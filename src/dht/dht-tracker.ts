@@ -239,6 +239,11 @@ export class DhtTracker {
     for (const { node } of this.#members) node.addRouterNode(endpoint)
   }
 
+  /** Whether there is anybody whom a lookup could begin with. */
+  hasNodes(): boolean {
+    return this.#routers.length > 0 || this.#members.some(({ node }) => node.table.size().nodes > 0)
+  }
+
   /** The nodes that our node of that id has in its table, `null` if none of ours has it. */
   liveNodes(nid: Sha1Hash): LiveNode[] | null {
     const found = this.#members.find(({ node }) => node.nid.equals(nid))

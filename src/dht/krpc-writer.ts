@@ -10,10 +10,12 @@ const LOOP_PART_BELOW = 64
 /** Appends bencoded pieces to a buffer that grows as needed. */
 export class KrpcWriter {
   #buffer: Uint8Array
+  #view: Uint8Array
   #at = 0
 
   constructor(capacity = 2048) {
     this.#buffer = new Uint8Array(capacity)
+    this.#view = this.#buffer
   }
 
   get length(): number {
@@ -26,7 +28,11 @@ export class KrpcWriter {
 
   /** What was written, as a view that the next packet overwrites. */
   view(): Uint8Array {
-    return this.#buffer.subarray(0, this.#at)
+    // packets of one kind mostly are of one length, and a view costs as much as writing half of a packet
+    const view = this.#view
+    if (view.length === this.#at && view.buffer === this.#buffer.buffer) return view
+    this.#view = this.#buffer.subarray(0, this.#at)
+    return this.#view
   }
 
   /** Text as it stands, one byte a character. */

@@ -257,7 +257,7 @@ function typeOf(table: TokenTable, value: number): KrpcType {
 /** The hash in the string at `token`, `null` if that is -1 or not 20 bytes long. */
 export function readHash(table: TokenTable, token: number): Sha1Hash | null {
   if (token < 0 || table.stringLength(token) !== 20) return null
-  return new Sha1Hash(table.string(token))
+  return Sha1Hash.at(table.buffer, table.stringStart(token))
 }
 
 /** Decodes one packet after the other, without memory of its own for each. */

@@ -30,7 +30,7 @@ export function forEachNode(
   for (let at = 0; at + size <= bytes.length; at += size) {
     const endpoint = endpointFromCompact(bytes, at + ID, addressLength)
     if (family === 6 && isV4(endpoint[0])) continue
-    found(new Sha1Hash(bytes.subarray(at, at + ID)), endpoint)
+    found(Sha1Hash.at(bytes, at), endpoint)
   }
 }
 

@@ -97,9 +97,9 @@ export class QueryHandlers {
   readonly #found = new Int32Array(8)
   readonly #reply = new KrpcReply()
   readonly #peers = new PeersReply()
-  readonly #token = new Uint8Array(WRITE_TOKEN_SIZE)
   readonly #nodes: NodeEntry[] = []
   readonly #nodes6: NodeEntry[] = []
+  readonly #token = new Uint8Array(WRITE_TOKEN_SIZE)
   /** Of the error that a query is answered with, if it is. */
   #errorCode = PROTOCOL_ERROR
 
@@ -179,7 +179,7 @@ export class QueryHandlers {
     if (broken !== '') return broken
     const { table } = query
     const found = this.#found
-    const infoHash = hashOf(table, found[0]!)
+    const infoHash = Sha1Hash.at(table.buffer, table.stringStart(found[0]!))
     counters.inc(C.DHT_DHT_GET_PEERS_IN)
     this.#addNodes(table, found[0]!, found[3]!)
     observer.getPeers(infoHash)
@@ -188,7 +188,7 @@ export class QueryHandlers {
     const full = storage.getPeers(infoHash, noseed, isSet(table, found[2]!), from[0], this.#peers.dict)
     this.#peers.moveTo(this.#reply)
     // without a token the asker announces to our neighbours: that widens the circle of nodes that know the swarm
-    if (!full) this.#addToken(table, found[0]!, from)
+    if (!full) this.#addToken(from, infoHash)
     if (this.#reply.values !== null && observer.shouldLog(DhtModule.node)) {
       observer.log(DhtModule.node, `${this.#reply.values.length} peers of ${infoHash} told`)
     }
@@ -204,14 +204,14 @@ export class QueryHandlers {
     const found = this.#found
     const port = isSet(table, found[5]!) ? from[1] : table.int(found[1]!)
     if (port < 0 || port >= 65536) return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid port')
-    const infoHash = hashOf(table, found[0]!)
+    const infoHash = Sha1Hash.at(table.buffer, table.stringStart(found[0]!))
     node.observer.announce(infoHash, from[0], port)
     if (!this.#verifyToken(table, found[2]!, infoHash, from)) {
       return this.#fail(C.DHT_DHT_INVALID_ANNOUNCE, 'invalid token')
     }
     counters.inc(C.DHT_DHT_ANNOUNCE_PEER_IN)
     // the token came back, so the address is not forged
-    node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
+    if (!query.readOnly) node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
     const name = found[3]! < 0 ? NO_BYTES : table.string(found[3]!)
     node.storage.announcePeer(infoHash, [from[0], port], name, isSet(table, found[4]!))
     return ''
@@ -224,9 +224,9 @@ export class QueryHandlers {
     counters.inc(C.DHT_DHT_GET_IN)
     const { table } = query
     const found = this.#found
-    const target = hashOf(table, found[1]!)
+    const target = Sha1Hash.at(table.buffer, table.stringStart(found[1]!))
     const reply = this.#reply
-    this.#addToken(table, found[1]!, from)
+    this.#addToken(from, target)
     this.#addNodes(table, found[1]!, found[2]!)
     // who says a version knows that the item is mutable
     if (found[0]! < 0) {
@@ -265,7 +265,7 @@ export class QueryHandlers {
       const refused = this.#putMutable(table, target, value, salt, key, from)
       if (refused !== '') return refused
     } else node.storage.putImmutableItem(target, value, from[0])
-    node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
+    if (!query.readOnly) node.table.nodeSeen(query.senderId()!, from, UNKNOWN_RTT)
     return ''
   }
 
@@ -346,6 +346,11 @@ export class QueryHandlers {
     }
   }
 
+  #addToken(to: Endpoint, hash: Sha1Hash): void {
+    this.#node.tokens.generateInto(to[0], hash.view(), 0, this.#token, 0)
+    this.#reply.token = this.#token
+  }
+
   #addNodesOf(family: 4 | 6, from: QueriedTable, target: Uint8Array, at: number): void {
     const out = family === 4 ? this.#nodes : this.#nodes6
     from.findNodeAt(target, at, 0, false, out)
@@ -357,12 +362,6 @@ export class QueryHandlers {
   #verify(query: KrpcMessage, rules: readonly KeyRule[], counter: number): string {
     const broken = verifyKeys(query.table, query.argumentsToken, rules, this.#found)
     return broken === '' ? '' : this.#fail(counter, broken)
-  }
-
-  /** @param hash token of the info-hash or target that it is for */
-  #addToken(table: TokenTable, hash: number, from: Endpoint): void {
-    this.#node.tokens.generateInto(from[0], table.buffer, table.stringStart(hash), this.#token, 0)
-    this.#reply.token = this.#token
   }
 
   #verifyToken(table: TokenTable, token: number, target: Sha1Hash, from: Endpoint): boolean {
@@ -380,16 +379,6 @@ export class QueryHandlers {
     this.#errorCode = code
     return text
   }
-}
-
-/** The hash in a string of 20 bytes; copied by hand, as a view of so few bytes costs more than they do. */
-function hashOf(table: TokenTable, token: number): Sha1Hash {
-  const hash = new Sha1Hash()
-  const bytes = hash.view()
-  const { buffer } = table
-  const at = table.stringStart(token)
-  for (let i = 0; i < 20; i++) bytes[i] = buffer[at + i]!
-  return hash
 }
 
 /** Whether there is an integer other than 0. */

@@ -149,7 +149,7 @@ export class RoutingTable {
       // as below, for a node that says another id each time
       if (this.#settings.dhtRestrictRoutingIps && !known.id.isAllZeros()) return
     }
-    this.heardAbout(new Sha1Hash(bytes.subarray(at, at + NODE_ID_SIZE)), endpoint)
+    this.heardAbout(Sha1Hash.at(bytes, at), endpoint)
   }
 
   /** Adds a node, or brings it up to date. @returns whether it is in the table now */
@@ -209,7 +209,8 @@ export class RoutingTable {
 
   /** As {@link findNode}, of the target at `at` in `bytes`; replaces the contents of `out`. */
   findNodeAt(bytes: Uint8Array, at: number, count: number, includeFailed: boolean, out: NodeEntry[]): void {
-    out.length = 0
+    // setting the length takes a call of the runtime, and drops the memory
+    while (out.length > 0) out.pop()
     const buckets = this.#buckets.all
     const limit = count === 0 ? this.bucketSize : count
     if (buckets.length === 0) return

@@ -10,6 +10,9 @@ import { nodeInterfaces } from './node-interfaces.ts'
 
 /** Unsent bytes beyond which `send` refuses. The system sends at once as a rule, so this is what it holds back. */
 const MAX_QUEUED_BYTES = 256 * 1024
+/** A packet of a common network fits one. */
+const SLOT_BYTES = 1536
+const SLOTS = 32
 
 class NodeDatagram implements Datagram {
   readonly local: Endpoint
@@ -17,6 +20,12 @@ class NodeDatagram implements Datagram {
   readonly #handler: DatagramHandler
   #closed = false
   #full = false
+  /** Bytes that fit the queue at least: what the system holds back is asked for only when these are used up. */
+  #room = 0
+  /** Where packets are copied to, each to a slot; made with the first one. */
+  #slab = new ArrayBuffer(0)
+  readonly #slots: Uint8Array[] = []
+  #nextSlot = SLOTS
 
   constructor(socket: Socket, local: Endpoint, handler: DatagramHandler) {
     this.#socket = socket
@@ -27,13 +36,41 @@ class NodeDatagram implements Datagram {
 
   send(packet: Uint8Array, to: Endpoint): boolean {
     if (this.#closed) return false
-    if (this.#socket.getSendQueueSize() + packet.length > MAX_QUEUED_BYTES) {
-      this.#full = true
-      return false
+    if (packet.length > this.#room) {
+      this.#room = MAX_QUEUED_BYTES - this.#socket.getSendQueueSize()
+      if (packet.length > this.#room) {
+        this.#full = true
+        return false
+      }
     }
-    // What cannot leave at once is kept by reference, hence the copy.
-    this.#socket.send(Buffer.from(packet), to[1], to[0], this.#onSent)
+    this.#room -= packet.length
+    this.#socket.send(this.#copy(packet), to[1], to[0], this.#onSent)
     return true
+  }
+
+  /**
+   * What cannot leave at once is kept by reference, so packets have to be copied. As a rule all have left when the slab is
+   * full, and it is used again, with the same views where lengths are the same: `Buffer.from` and the garbage it makes take a
+   * tenth of the time of an answer of the DHT (`bench/dht.js`).
+   */
+  #copy(packet: Uint8Array): Uint8Array {
+    const size = packet.length
+    if (size > SLOT_BYTES) return packet.slice()
+    if (this.#nextSlot === SLOTS) {
+      if (this.#slab.byteLength === 0 || this.#socket.getSendQueueSize() > 0) {
+        this.#slab = new ArrayBuffer(SLOTS * SLOT_BYTES)
+        this.#slots.length = 0
+      }
+      this.#nextSlot = 0
+    }
+    const slot = this.#nextSlot++
+    let copy = this.#slots[slot]
+    if (copy === undefined || copy.length !== size) {
+      copy = new Uint8Array(this.#slab, slot * SLOT_BYTES, size)
+      this.#slots[slot] = copy
+    }
+    copy.set(packet)
+    return copy
   }
 
   close(): void {

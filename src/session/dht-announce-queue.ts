@@ -12,6 +12,8 @@ export interface DhtAnnouncePort {
   readonly settings: Pick<SessionSettings, 'dhtAnnounceInterval'>
   /** Runs `fn` once, inside a turn. */
   setTimer(delayMs: number, fn: () => void): TimerHandle
+  /** Our nodes know somebody whom they could ask. */
+  hasNodes(): boolean
   readonly registry: {
     /** In the order they were added; goes on over those that are added meanwhile. */
     all(): IterableIterator<Torrent>
@@ -30,7 +32,9 @@ export class DhtAnnounceQueue {
   /** Where the round has come to. */
   #round: IterableIterator<Torrent> | null = null
   #timer: TimerHandle | null = null
-  /** The DHT is there, and has been joined. */
+  /** The DHT is there. */
+  #started = false
+  /** It has been joined. */
   #running = false
   /** The number of torrents that the pace was reckoned for. */
   #pacedFor = 0
@@ -40,18 +44,26 @@ export class DhtAnnounceQueue {
   }
 
   /**
-   * Our nodes know others: announcing makes sense from now on.
+   * Our nodes have looked for others. Announcing makes sense as soon as they know one, which may come later by a torrent,
+   * a peer or the user.
    *
-   * Deviation: libtorrent lets torrents that were there before the DHT wait for a whole interval.
+   * Deviation: libtorrent lets torrents that were there before the DHT wait for a whole interval, and those whose first
+   * announce finds nobody to ask.
    */
   start(): void {
-    if (this.#running) return
+    this.#started = true
+    this.#maybeBegin()
+  }
+
+  #maybeBegin(): void {
+    if (this.#running || !this.#port.hasNodes()) return
     this.#running = true
     for (const torrent of this.#port.registry.all()) torrent.dht.started()
     if (this.#prioritized.size === 0) this.intervalChanged()
   }
 
   stop(): void {
+    this.#started = false
     this.#running = false
     this.#prioritized.clear()
     this.#timer?.cancel()
@@ -74,8 +86,10 @@ export class DhtAnnounceQueue {
     this.#schedule(this.#prioritized.size > 0 ? Math.min(PRIORITY_MS, pace) : pace)
   }
 
-  /** The first torrents make a difference to the pace: looks once a second whether there are more. */
+  /** Looks once a second whether there is a first node, and whether there are more torrents: the first change the pace. */
   secondTick(): void {
+    if (!this.#started) return
+    this.#maybeBegin()
     if (this.#pacedFor < MANY_TORRENTS && this.#pacedFor !== this.#port.registry.numTorrents) this.intervalChanged()
   }
 

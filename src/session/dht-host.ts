@@ -23,6 +23,7 @@ import type { Torrent } from '../torrent/torrent.ts'
 import type { DhtPort } from '../torrent/torrent-env.ts'
 import { parseHostPorts } from './bootstrap-list.ts'
 import { DhtAnnounceQueue } from './dht-announce-queue.ts'
+import { DhtNodeHints } from './dht-node-hints.ts'
 import { DhtListenSocket, DhtSessionObserver } from './dht-session-observer.ts'
 import type { ListenSocket } from './listen-sockets.ts'
 
@@ -47,8 +48,6 @@ export interface DhtHostPort {
   }
 }
 
-/** Nodes that are remembered as long as there is no DHT to tell of them. */
-const MAX_WAITING = 200
 /** Errors of a socket that say that nobody listens at the other end. */
 const UNREACHABLE = new Set([103 /* ECONNABORTED */, 104 /* ECONNRESET */, 111 /* ECONNREFUSED */])
 
@@ -56,6 +55,7 @@ export class DhtHost implements DhtPort {
   readonly #port: DhtHostPort
   readonly #observer: DhtSessionObserver
   readonly announces: DhtAnnounceQueue
+  readonly #hints: DhtNodeHints
   readonly #secretIds: SecretIds
   readonly #rng: Rng
   readonly #sockets = new Map<ListenSocket, DhtListenSocket>()
@@ -66,8 +66,6 @@ export class DhtHost implements DhtPort {
   #routers: Endpoint[] = []
   /** Bootstrap nodes whose addresses are being looked up: only then is it known where to begin. */
   #lookups = 0
-  #waitingNodes: Endpoint[] = []
-  #waitingNames: [host: string, port: number][] = []
   #closed = false
 
   constructor(port: DhtHostPort, state: DhtState | null, storage: DhtStorageConstructor | null) {
@@ -80,7 +78,15 @@ export class DhtHost implements DhtPort {
     this.announces = new DhtAnnounceQueue({
       settings: port.settings,
       setTimer: (ms, fn) => this.#setTimer(ms, fn),
+      hasNodes: () => this.#tracker?.hasNodes() === true,
       registry: port.registry,
+    })
+    this.#hints = new DhtNodeHints({
+      rng: this.#rng,
+      isEnabled: () => port.settings.enableDht && !this.#closed,
+      isRunning: () => this.#tracker !== null,
+      resolve: (host, found) => this.#resolveNode(host, found),
+      ask: endpoint => this.#tracker?.addNode(endpoint),
     })
   }
 
@@ -158,11 +164,12 @@ export class DhtHost implements DhtPort {
     for (const router of this.#routers) tracker.addRouterNode(router)
     this.#syncSockets(tracker)
     tracker.start(() => {
+      // lookups that are broken off when the DHT stops end as well
+      if (this.#tracker !== tracker) return
       if (alerts.wants(DhtBootstrapAlert)) alerts.post(new DhtBootstrapAlert())
       this.announces.start()
     })
-    for (const node of this.#waitingNodes.splice(0)) tracker.addNode(node)
-    for (const [host, port] of this.#waitingNames.splice(0)) this.addNodeName(host, port)
+    this.#hints.resume()
   }
 
   /** Deviation: libtorrent forgets the ids and nodes of a DHT that is switched off. */
@@ -266,24 +273,27 @@ export class DhtHost implements DhtPort {
   // ---- nodes -------------------------------------------------------------------------------------
 
   addNode(endpoint: Endpoint): void {
-    if (this.#tracker !== null) this.#tracker.addNode(endpoint)
-    else if (this.#waitingNodes.length < MAX_WAITING) this.#waitingNodes.push(endpoint)
-    else this.#waitingNodes[this.#rng.below(MAX_WAITING)] = endpoint
+    this.#hints.add(endpoint)
   }
 
   /** A node that torrents and users name. While the DHT is off, names are not looked up. */
   addNodeName(host: string, port: number): void {
-    const { settings, runtime, turn } = this.#port
-    if (!settings.enableDht) {
-      if (this.#waitingNames.length < MAX_WAITING) this.#waitingNames.push([host, port])
-      return
-    }
+    this.#hints.addName(host, port)
+  }
+
+  #resolveNode(host: string, found: (addresses: readonly string[]) => void): void {
+    const { runtime, turn } = this.#port
     runtime.resolver.resolve(host, { abortOnShutdown: true }, (error, addresses) =>
       turn.run('DHT node', () => {
         if (error !== null) this.#lookupFailed(error)
-        else for (const address of addresses) this.addNode([address, port])
+        found(addresses)
       }),
     )
+  }
+
+  secondTick(): void {
+    this.#hints.secondTick()
+    this.announces.secondTick()
   }
 
   /** Whether an info-hash was made up by us, and seen in our DHT packets only. */

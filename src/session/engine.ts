@@ -467,7 +467,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const elapsed = now - this.#lastSecond
     if (elapsed >= 900) {
       this.#lastSecond = now
-      this.dht.announces.secondTick()
+      this.dht.secondTick()
       for (const torrent of [...this.registry.ticking]) torrent.secondTick(elapsed)
       for (const peer of [...this.#unattached]) tickUnattached(peer, now)
       this.choker.tick(now)

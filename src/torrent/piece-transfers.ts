@@ -230,10 +230,13 @@ export class PieceTransfers {
     }
   }
 
-  /** Blocks that are on disk, per incomplete piece that has some: for resume data. */
+  /**
+   * Blocks that are on disk, per incomplete piece that has some: for resume data. A piece whose commit is under way is one of
+   * them: what was written of it before would be lost if the program ended now.
+   */
   *unfinished(): Generator<{ piece: PieceIndex; onDisk: (block: BlockIndex) => boolean; blocks: number }> {
     for (const [piece, t] of this.#transfers) {
-      if (t.onDisk === t.padding || t.committing) continue
+      if (t.onDisk === t.padding) continue
       const payload = t.states.length - t.padding
       yield { piece, blocks: t.states.length, onDisk: block => block < payload && t.states[block] === ON_DISK }
     }

@@ -40,9 +40,11 @@ beforeAll(async () => {
     const session = new library.Session({ ...SETTINGS, listen_interfaces: `127.0.0.${i + 1}:0` })
     sessions.push(session)
     await until(() => session.listenPort() !== 0 && session.isDhtRunning())
-    if (i > 0) session.addDhtNode(['127.0.0.1', sessions[0]!.listenPort()])
   }
-  await until(() => known(sessions[0]!) >= NODES - 1)
+  // nobody tells of a node that has not answered: each is asked by all others
+  const endpoints = sessions.map((session, i): [string, number] => [`127.0.0.${i + 1}`, session.listenPort()])
+  for (const session of sessions) for (const endpoint of endpoints) session.addDhtNode(endpoint)
+  await until(() => sessions.every(session => known(session) >= NODES - 1))
   bootstrap = `127.0.0.1:${sessions[0]!.listenPort()}`
 })
 
@@ -90,7 +92,6 @@ describe('dht', () => {
   test('peers and samples', async () => {
     const infoHash = 'ab'.repeat(20)
     sessions[2]!.dhtAnnounce(new library.Sha1Hash(infoHash), 5555)
-    await until(() => sessions.some(session => session.isDhtRunning()))
     await expect.poll(async () => (await dht('peers', infoHash)).out, { timeout: 20_000 }).toContain('127.0.0.3:5555\n')
     const named = await dht('peers', `magnet:?xt=urn:btih:${infoHash}`, '--json')
     const events = named.out
@@ -125,7 +126,7 @@ describe('dht', () => {
   })
 
   test('nobody answers', async () => {
-    const args = ['--bootstrap', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--set', 'enable_lsd=0']
+    const args = ['--bootstrap', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--timeout', '2']
     const command = new Command(['dht', 'get', '12'.repeat(20), ...args])
     expect(await command.exit).toBe(1)
     expect(command.stderr).toBe('error: no node of the DHT answers\n')

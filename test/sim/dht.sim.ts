@@ -19,9 +19,6 @@ const TORRENT = makeTorrent(200_000, 16_384)
 const TARGET = new Sha1Hash('0101010101010101010101010101010101010101')
 const [PUBLIC, SECRET] = ed25519CreateKeypair(new Uint8Array(32).fill(7))
 
-/** Without it a session has a second node, which knows the same routers and tells them everything again. */
-const ONLY_V4 = { listen_interfaces: '0.0.0.0:6881' }
-
 function text(bytes: unknown): string {
   return Buffer.from(bytes as Uint8Array).toString()
 }
@@ -72,8 +69,8 @@ describe('joining', () => {
       sim.run(1000)
       expect(nodes[0]!.engine.counters.get(C.DHT_DHT_NODES)).toBe(5)
       const stats = nodes[0]!.all('dht_stats')
-      expect(stats).toHaveLength(2)
-      expect(stats[0]!.localEndpoint).toEqual(['0.0.0.0', 6881])
+      expect(stats).toHaveLength(1)
+      expect(stats[0]!.localEndpoint).toEqual([nodes[0]!.address, 6881])
       expect(stats[0]!.routingTable[0]!.numNodes).toBe(5)
       end(router, ...nodes)
     })
@@ -192,7 +189,7 @@ describe('state', () => {
       router.end()
       const { dhtState, settings } = readSessionParams(saved)
       expect(settings.dht_bootstrap_nodes).toBe(`${ROUTER}:6881`)
-      expect(dhtState.nids[0]).toEqual(['0.0.0.0', nid])
+      expect(dhtState.nids).toEqual([[node!.address, nid]])
       expect(dhtState.nodes).toHaveLength(3)
       const again = new DhtSession(sim, 'again', {
         runtime: node!.runtime,
@@ -273,7 +270,7 @@ describe('torrents', () => {
   test('are announced again, each once in dht_announce_interval', () => {
     simulate(22, sim => {
       const router = addRouter(sim)
-      const seed = new DhtSession(sim, 'seed', { settings: { ...ONLY_V4, dht_announce_interval: 100 } })
+      const seed = new DhtSession(sim, 'seed', { settings: { dht_announce_interval: 100 } })
       const torrents = [1, 2, 3, 4].map(n => makeTorrent(20_000, 16_384, n))
       for (const torrent of torrents) seed.add(torrent, 'all')
       seed.joined()
@@ -543,7 +540,7 @@ describe('what programs ask', () => {
 
   test('what the function of a program throws is the program’s, and nothing is stored', () => {
     simulate(62, sim => {
-      const { router, nodes } = network(sim, 2, ONLY_V4)
+      const { router, nodes } = network(sim, 2)
       const thrown: unknown[] = []
       nodes[0]!.runtime.defer = fn => {
         try {
@@ -701,7 +698,7 @@ describe('sockets', () => {
       const before = known(node!).toSorted()
       node!.reopenNetworkSockets()
       sim.run(20_000)
-      expect(node!.engine.dht.tracker!.nodes).toHaveLength(2)
+      expect(node!.engine.dht.tracker!.nodes).toHaveLength(1)
       expect(node!.engine.dht.tracker!.nodes[0]!.nid.equals(nid)).toBe(true)
       expect(known(node!).toSorted()).toEqual(before)
       end(router, ...nodes)
@@ -716,7 +713,7 @@ describe('sockets', () => {
       sim.run(20_000)
       expect(node.isDhtRunning()).toBe(true)
       expect(node.all('dht_bootstrap')).toHaveLength(0)
-      node.applySettings(ONLY_V4)
+      node.applySettings({ listen_interfaces: '0.0.0.0:6881' })
       node.joined()
       sim.run(20_000)
       expect(node.all('dht_bootstrap')).toHaveLength(1)
@@ -727,7 +724,8 @@ describe('sockets', () => {
 
   test('for the local network have none', () => {
     simulate(82, sim => {
-      const node = new DhtSession(sim, 'node', { settings: { listen_interfaces: '0.0.0.0:6881l,[::]:6881' } }).joined()
+      const settings = { listen_interfaces: '0.0.0.0:6881l,[::]:6881' }
+      const node = new DhtSession(sim, 'node', { settings, addresses: ['81.1.1.1', '2001:db8:1::1'] }).joined()
       expect(node.engine.dht.tracker!.nodes.map(({ family }) => family)).toEqual([6])
       node.end()
     })
@@ -746,5 +744,16 @@ test('a session that is closed says no more, and all its timers are gone', () =>
     end(router, ...nodes.slice(1))
     sim.run(60_000)
     expect(sim.clock.step(sim.clock.now() + 3_600_000)).toBe(false)
+  })
+})
+
+test('a session that ends while it joins leaves no timer behind', () => {
+  simulate(90, sim => {
+    const session = new DhtSession(sim, 'alone', { settings: { dht_bootstrap_nodes: '10.9.9.9:6881' } })
+    sim.run(3000)
+    expect(session.engine.dht.isRunning).toBe(true)
+    session.end()
+    const ended = sim.clock.now()
+    while (sim.clock.step(ended + 3_600_000)) expect(sim.clock.now() - ended).toBeLessThan(1000)
   })
 })

@@ -121,7 +121,8 @@ export class JobEngine {
 
   /** Gives the workers what they will take. */
   dispatch(): void {
-    while (this.#pool.hasRoom(false)) {
+    // most turns have no job: the network's need not look for room among the workers
+    while (this.#jobs.queued > 0 && this.#pool.hasRoom(false)) {
       const job = this.#jobs.take(
         queue => queue.running < (queue.stalled ? 1 : this.#pool.regular * AHEAD),
         this.#pool.hasRoom(true),

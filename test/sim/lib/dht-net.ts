@@ -106,14 +106,14 @@ const SILENT: DhtObserver = {
   onDhtRequest: () => null,
 }
 
-type Query = { t: Uint8Array; q: string; a: Record<string, Uint8Array> }
+export type Query = { t: Uint8Array; q: string; a: Record<string, Uint8Array> }
 
 /**
  * A node that answers everything wrongly: nodes that do not exist, near what is looked for, and other liars; announces and
  * items that it confirms and drops. It makes itself known to others by its queries.
  *
  * `steady`: with one id that fits its address, so that it gets into routing tables; else with another id each time, near
- * what is looked for.
+ * what is looked for. `said`: what it tells others their address is, if not the truth.
  */
 export class LyingNode {
   readonly endpoint: Endpoint
@@ -123,7 +123,14 @@ export class LyingNode {
   readonly #id: Uint8Array | null
   #socket: Datagram | null = null
 
-  constructor(runtime: SimRuntime, address: string, friends: readonly Endpoint[], rng: Rng, steady: boolean) {
+  constructor(
+    runtime: SimRuntime,
+    address: string,
+    friends: readonly Endpoint[],
+    rng: Rng,
+    steady: boolean,
+    said: string | null = null,
+  ) {
     this.endpoint = [address, PORT]
     this.#runtime = runtime
     this.#rng = rng
@@ -135,7 +142,8 @@ export class LyingNode {
           const query = asQuery(packet)
           if (query === null) return
           this.queries++
-          this.#socket?.send(bencode(answer(query, friends, from, rng, this.#id)), from)
+          const to: Endpoint = [said ?? from[0], from[1]]
+          this.#socket?.send(bencode(lyingAnswer(query, friends, to, rng, this.#id)), from)
         },
         onError: () => {},
         onWritable: () => {},
@@ -160,14 +168,20 @@ export class LyingNode {
   }
 }
 
-function asQuery(packet: Uint8Array): Query | null {
+/** A query that came; `null` for anything else. */
+export function asQuery(packet: Uint8Array): Query | null {
   const message = bdecode(packet) as unknown as Record<string, unknown>
   return message['q'] === undefined
     ? null
     : ({ ...message, q: Buffer.from(message['q'] as Uint8Array).toString() } as Query)
 }
 
-function answer(
+/**
+ * The answer of a liar: nodes that are none or `friends`, near what is looked for.
+ *
+ * @param to what the asker's address is said to be @param steady the id it says, `null` for one near the target
+ */
+export function lyingAnswer(
   { t, q, a }: Query,
   friends: readonly Endpoint[],
   to: Endpoint,
@@ -248,11 +262,11 @@ export class DhtNet {
     return node
   }
 
-  addLiar(): LyingNode {
+  addLiar(said: string | null = null): LyingNode {
     const address = this.address()
     const runtime = this.sim.host(`liar ${++this.#hosts}`, { addresses: [address] })
     const friends = this.liars.map(liar => liar.endpoint)
-    const liar = new LyingNode(runtime, address, friends, this.#rng.fork(address), this.liars.length % 2 === 0)
+    const liar = new LyingNode(runtime, address, friends, this.#rng.fork(address), this.liars.length % 2 === 0, said)
     this.liars.push(liar)
     runtime.setTimer(1000, () => liar.court(() => this.any().endpoint))
     return liar

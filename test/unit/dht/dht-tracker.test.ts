@@ -95,10 +95,15 @@ describe('a packet', () => {
     expect(rig.tracker.nodes[1]!.table.size().replacements).toBe(1)
   })
 
-  test('says what our address is', () => {
+  test('that answers us says what our address is', () => {
     const rig = new Rig()
     rig.addSocket(['192.168.4.2', 6881])
-    const ip = (bytes: Uint8Array) => rig.deliver({ ip: bytes, t: 'no such transaction', y: 'r' }, FROM)
+    const ip = (bytes: Uint8Array) => {
+      rig.sent.length = 0
+      rig.tracker.addNode(FROM)
+      expect(rig.reply(rig.sent[0]!, { id: HASH.view() }, { ip: bytes })).toBe(true)
+      rig.reply(rig.sent[1]!, { id: HASH.view() })
+    }
     ip(endpointToCompact(['81.2.3.4', 5]))
     ip(raw('\x51\x02\x03\x05'))
     ip(endpointToCompact(['2001:db8::7', 5]))
@@ -109,6 +114,23 @@ describe('a packet', () => {
       'address 81.2.3.5 says 10.0.0.9 to 192.168.4.1',
       'address 2001:db8::7 says 10.0.0.9 to 192.168.4.1',
     ])
+  })
+
+  test('that answers nothing we have asked says nothing of our address', () => {
+    const rig = new Rig()
+    const ip = endpointToCompact(['81.2.3.4', 5])
+    rig.tracker.addNode(FROM)
+    const [query] = rig.sent
+    const t = raw(query!.message['t'] as string)
+    const r = { id: HASH.view() }
+    rig.deliver({ a: { id: HASH.view() }, ip, q: 'ping', t, y: 'q' }, FROM)
+    rig.deliver({ ip, r, t: raw('xx'), y: 'r' }, FROM)
+    rig.deliver({ ip, r, t, y: 'r' }, OTHER)
+    rig.deliver({ e: [203, 'no'], ip, t: raw('xx'), y: 'e' }, FROM)
+    expect(rig.events).toEqual([])
+    rig.deliver({ ip, r, t, y: 'r' }, FROM)
+    rig.deliver({ ip, r, t, y: 'r' }, FROM)
+    expect(rig.events).toEqual(['address 81.2.3.4 says 10.0.0.9 to 192.168.4.1'])
   })
 })
 

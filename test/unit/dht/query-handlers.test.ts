@@ -458,6 +458,11 @@ describe('who asks', () => {
     const rig = new Rig()
     expect(rig.ask('ping', {}, FROM, { ro: 1 })!['y']).toBe('r')
     expect(rig.node.table.size().replacements).toBe(0)
+    // nor when it has proved itself
+    const token = raw(rig.ask('get_peers', { info_hash: HASH }, FROM, SHY)!['r'].token)
+    const announced = rig.ask('announce_peer', { info_hash: HASH, port: 1, token }, FROM, SHY)!
+    expect(announced['e']).toBeUndefined()
+    expect(rig.node.table.size()).toEqual({ nodes: 0, replacements: 0, confirmed: 0 })
     rig.ask('ping', {}, FROM, { ro: 0 })
     expect(rig.node.table.size().replacements).toBe(1)
   })

@@ -61,6 +61,24 @@ describe('transfers', () => {
     slab.checkInvariant()
   })
 
+  test('what was written of a piece counts until its commit has ended', () => {
+    const world = new World(64)
+    const { transfers } = world
+    for (let b = 0; b < BLOCKS - 1; b++) transfers.fill(0, b, transfers.lease(0, b), 0)
+    transfers.spill(1)
+    world.finishSpill()
+    const saved = () =>
+      [...transfers.unfinished()].map(({ blocks, onDisk }) => Array.from({ length: blocks }, (_, b) => onDisk(b)))
+    const written = [[...new Array(BLOCKS - 1).fill(true), false]]
+    expect(saved()).toEqual(written)
+    transfers.fill(0, BLOCKS - 1, transfers.lease(0, BLOCKS - 1), 2)
+    for (const source of transfers.takeForCommit(0)) if (source !== 'disk') world.slab.release(source)
+    // resume data that is made now may be all that is left
+    expect(saved()).toEqual(written)
+    transfers.finished(0)
+    expect(saved()).toEqual([])
+  })
+
   test('neighbouring blocks are received into a run of slots, or into others when there is none', () => {
     const world = new World(64)
     const { transfers, slab } = world
