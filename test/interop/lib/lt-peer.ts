@@ -20,6 +20,8 @@ export interface LtPeerOptions {
   readonly download_limit?: number
   readonly upload_limit?: number
   readonly connect?: readonly (readonly [string, number])[]
+  /** Nodes of the DHT, which `settings` have to switch on. */
+  readonly nodes?: readonly (readonly [string, number])[]
   /** Prints all alerts to standard error. */
   readonly log?: boolean
 }
@@ -56,7 +58,7 @@ export class LtPeer {
   static async start(options: LtPeerOptions): Promise<LtPeer> {
     const peer = new LtPeer(options)
     peer.port = (await peer.event<{ port: number }>('listening')).port
-    if (options.magnet === undefined) await peer.event('checked')
+    if ((options.torrent ?? options.resume) !== undefined) await peer.event('checked')
     return peer
   }
 
@@ -78,12 +80,21 @@ export class LtPeer {
     })
   }
 
-  /** Asks it and waits for the answer. */
-  async ask<T = LtEvent>(command: string, answer: string): Promise<T> {
+  tell(command: { readonly do: string; readonly [key: string]: unknown }): void {
+    this.child.tell(command)
+  }
+
+  /** Asks it and waits for the answer: the first event of that name that fits. */
+  async ask<T = LtEvent>(
+    command: string | { readonly do: string; readonly [key: string]: unknown },
+    answer: string,
+    fits: (event: LtEvent) => boolean = () => true,
+  ): Promise<T> {
     const seen = this.events.length
-    this.child.tell({ do: command })
-    const look = () => this.events.slice(seen).find(event => event.event === answer) as T | undefined
-    return until(`libtorrent: ${command}`, look, { children: [this.child], timeoutMs: 20_000 })
+    const full = typeof command === 'string' ? { do: command } : command
+    this.tell(full)
+    const look = () => this.events.slice(seen).find(event => event.event === answer && fits(event)) as T | undefined
+    return until(`libtorrent: ${full.do}`, look, { children: [this.child], timeoutMs: 20_000 })
   }
 
   status(): Promise<LtStatus> {
@@ -102,7 +113,7 @@ export class LtPeer {
   }
 
   connect(peer: readonly [string, number]): void {
-    this.child.tell({ do: 'connect', peer })
+    this.tell({ do: 'connect', peer })
   }
 
   stop(): Promise<void> {

@@ -1,7 +1,8 @@
-"""A libtorrent peer with one torrent. usage: lt_peer.py CONFIG
+"""A libtorrent peer with one torrent, or none for a mere node of the DHT. usage: lt_peer.py CONFIG
 
 CONFIG is JSON: torrent (path) or magnet, save, and if wanted listen ("address:port"), settings, resume (path of resume
-data to start from), seed_mode, connect (list of [address, port]), download_limit, upload_limit.
+data to start from), seed_mode, connect (list of [address, port]), nodes (the same, of the DHT), download_limit,
+upload_limit.
 
 Prints one JSON object a line; takes one JSON object a line from stdin; ends when stdin does.
 """
@@ -24,11 +25,14 @@ if config.get("log"):
 
 if config.get("settings", {}).get("enable_lsd"):
     mask |= categories.peer_notification  # where peers are found
+if config.get("settings", {}).get("enable_dht"):
+    mask |= categories.dht_notification | categories.dht_operation_notification
 
 ENCRYPTION_DISABLED = 2
 settings = {
     "listen_interfaces": config.get("listen", "127.0.0.1:0"),
     "enable_dht": False,
+    "dht_bootstrap_nodes": "",
     "enable_lsd": False,
     "enable_upnp": False,
     "enable_natpmp": False,
@@ -53,25 +57,33 @@ session = lt.session(settings)
 # not wait_for_alert(): the alert it hands to Python may move while its queue grows, which ends the process (2.0.8)
 alerts_ready, alerts_posted = os.pipe()
 session.set_alert_fd(alerts_posted)
-if config.get("resume"):
-    with open(config["resume"], "rb") as file:
-        params = lt.read_resume_data(file.read())
-elif config.get("magnet"):
-    params = lt.parse_magnet_uri(config["magnet"])
-else:
-    params = lt.add_torrent_params()
-if config.get("torrent"):
-    params.ti = lt.torrent_info(config["torrent"])
-params.save_path = config["save"]
-params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
-if config.get("download_limit"):
-    params.download_limit = config["download_limit"]
-if config.get("upload_limit"):
-    params.upload_limit = config["upload_limit"]
-if config.get("seed_mode"):
-    params.flags |= lt.torrent_flags.seed_mode
-handle = session.add_torrent(params)
-handle.set_max_connections(1000)
+
+
+def load_params():
+    if config.get("resume"):
+        with open(config["resume"], "rb") as file:
+            params = lt.read_resume_data(file.read())
+    elif config.get("magnet"):
+        params = lt.parse_magnet_uri(config["magnet"])
+    else:
+        params = lt.add_torrent_params()
+    if config.get("torrent"):
+        params.ti = lt.torrent_info(config["torrent"])
+    params.save_path = config["save"]
+    params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+    if config.get("download_limit"):
+        params.download_limit = config["download_limit"]
+    if config.get("upload_limit"):
+        params.upload_limit = config["upload_limit"]
+    if config.get("seed_mode"):
+        params.flags |= lt.torrent_flags.seed_mode
+    return params
+
+
+handle = None
+if any(config.get(key) for key in ("torrent", "magnet", "resume")):
+    handle = session.add_torrent(load_params())
+    handle.set_max_connections(1000)
 
 commands = queue.Queue()
 
@@ -100,6 +112,15 @@ def status():
     }
 
 
+def found_value(alert):
+    """Text, or None if nothing was found."""
+    try:
+        value = alert.item["value"]
+    except RuntimeError:  # what Python is told of no item
+        return None
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def report(alert):
     if isinstance(alert, lt.listen_succeeded_alert):
         if str(alert.socket_type) == "tcp":
@@ -118,6 +139,16 @@ def report(alert):
         emit(event="rejected", message=alert.message())
     elif isinstance(alert, lt.tracker_reply_alert):
         emit(event="announced", url=alert.url, peers=alert.num_peers)
+    elif alert.what() in ("dht_bootstrap", "dht_announce"):
+        emit(event=alert.what(), message=alert.message())
+    elif isinstance(alert, lt.dht_get_peers_reply_alert):
+        emit(event="dht_peers", hash=str(alert.info_hash), peers=[list(peer) for peer in alert.peers()])
+    elif isinstance(alert, lt.dht_put_alert):
+        emit(event="dht_put", stored=alert.num_success, seq=alert.seq)
+    elif isinstance(alert, lt.dht_immutable_item_alert):
+        emit(event="dht_immutable", value=found_value(alert))
+    elif isinstance(alert, lt.dht_mutable_item_alert):
+        emit(event="dht_mutable", value=found_value(alert), seq=alert.seq, authoritative=alert.authoritative)
     elif alert.what() == "lsd_peer":
         emit(event="lsd_peer", message=alert.message())
     elif isinstance(alert, lt.hash_failed_alert):
@@ -128,8 +159,39 @@ def report(alert):
         print(alert.what(), alert.message(), file=sys.stderr, flush=True)
 
 
+def sha1(text):
+    return lt.sha1_hash(bytes.fromhex(text))
+
+
+def announce(text):
+    """By a torrent: session.dht_announce() of 2.0.8 wants flags that Python cannot make."""
+    params = lt.parse_magnet_uri("magnet:?xt=urn:btih:" + text)
+    params.save_path = config["save"]
+    params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+    session.add_torrent(params).force_dht_announce()
+
+
+def obey_dht(do, command):
+    if do == "dht_add":
+        session.add_dht_node((command["node"][0], command["node"][1]))
+    elif do == "dht_announce":
+        announce(command["hash"])
+    elif do == "dht_peers":
+        session.dht_get_peers(sha1(command["hash"]))
+    elif do == "dht_put":
+        emit(event="dht_target", target=str(session.dht_put_immutable_item(command["value"])))
+    elif do == "dht_get":
+        session.dht_get_immutable_item(sha1(command["target"]))
+    elif do == "dht_put_mutable":
+        keys = [bytes.fromhex(command[key]) for key in ("secret", "public")]
+        session.dht_put_mutable_item(*keys, command["value"], command["salt"])
+    elif do == "dht_get_mutable":
+        session.dht_get_mutable_item(bytes.fromhex(command["public"]), command["salt"])
+
+
 def obey(command):
     do = command["do"]
+    obey_dht(do, command)
     if do == "connect":
         handle.connect_peer((command["peer"][0], command["peer"][1]))
     elif do == "status":
@@ -148,6 +210,8 @@ def obey(command):
     return do != "end"
 
 
+for node in config.get("nodes", []):
+    session.add_dht_node((node[0], node[1]))
 for peer in config.get("connect", []):
     handle.connect_peer((peer[0], peer[1]))
 running = True
