@@ -42,6 +42,7 @@ import { Torrent } from '../torrent/torrent.ts'
 import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import { TrackerManager } from '../tracker/tracker-manager.ts'
+import { ConnectionScheduler } from './connection-scheduler.ts'
 import { DhtHost } from './dht-host.ts'
 import { DhtOperations } from './dht-operations.ts'
 import { ExternalAddresses } from './external-addresses.ts'
@@ -100,14 +101,13 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly connections = new Set<PeerConnection>()
   /** Incoming connections that have not said which torrent they want. */
   readonly #unattached = new Set<PeerConnection>()
+  readonly #scheduler: ConnectionScheduler
   readonly #ourPeerIds = new Map<string, number>()
   readonly #started: number
   readonly #onCrash: ((error: unknown, where: string) => void) | null
   #tickTimer: TimerHandle | null = null
   #lastTick: number
   #lastSecond: number
-  #connectBudget = 0
-  #connectQueued = false
   #submitQueued = false
   readonly #outgoing: OutgoingAddress
   readonly #networks: NetworkWatch
@@ -140,8 +140,24 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#memoryFree()))
     this.registry = new TorrentRegistry({
       triggerAutoManage: () => this.queue.trigger(),
-      peersWanted: () => this.#queueConnects(),
+      peersWanted: () => this.#scheduler.peersWanted(),
       torrentClosed: torrent => this.#torrentClosed(torrent),
+    })
+    const engine = this
+    this.#scheduler = new ConnectionScheduler({
+      settings: this.settings,
+      counters: this.counters,
+      registry: this.registry,
+      get numConnections() {
+        return engine.connections.size
+      },
+      get numUnattached() {
+        return engine.#unattached.size
+      },
+      afterPoll: fn =>
+        runtime.afterPoll(() => {
+          if (!this.#closed) this.turn.run('connect', fn)
+        }),
     })
     this.limits = new RateLimits({
       turn: this.turn,
@@ -368,7 +384,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
         this.choker.settingsChanged()
         break
       case 'connectionsLimit':
-        this.#enforceConnectionLimit()
+        this.#scheduler.limitChanged()
         break
       case 'alertMask':
         this.alerts.setMask(settings.alertMask)
@@ -459,10 +475,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.#maybeClosed()
       return
     }
-    this.#connectBudget = Math.min(
-      this.settings.connectionSpeed,
-      this.#connectBudget + (this.settings.connectionSpeed * (now - this.#lastTick)) / 1000,
-    )
+    this.#scheduler.tick(now - this.#lastTick)
     this.#lastTick = now
     const elapsed = now - this.#lastSecond
     if (elapsed >= 900) {
@@ -473,10 +486,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.choker.tick(now)
       this.queue.tick(now)
       this.lsd.tick()
-      this.#turnover()
+      this.#scheduler.secondTick()
       if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
     }
-    this.#connectMore()
+    this.#scheduler.connectMore()
     this.#resumeStarved()
   }
 
@@ -491,24 +504,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
     // Nobody asks for more while memory is short: what is not written or given up now would stay for good.
     if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
-  }
-
-  /** Seconds until the next turnover. */
-  #turnoverIn = FIRST_TURNOVER
-
-  /** Every `peer_turnover_interval`, the session or else the torrents that are full let go of a few peers. */
-  #turnover(): void {
-    if (--this.#turnoverIn > 0) return
-    const { settings, registry } = this
-    this.#turnoverIn = settings.peerTurnoverInterval
-    const limit = settings.connectionsLimit
-    if (limit < 6) return
-    const cutoff = Math.min(settings.peerTurnoverCutoff, 100)
-    if (this.connections.size + this.#unattached.size >= Math.floor((limit * cutoff) / 100)) {
-      this.#largestTorrent()?.swarm.turnover()
-      return
-    }
-    for (const torrent of registry.ticking) if (torrent.swarm.isFull) torrent.swarm.turnover()
   }
 
   /** Disk jobs of this poll go out together. */
@@ -537,7 +532,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   boosted(): void {
-    this.#connectBudget--
+    this.#scheduler.boosted()
   }
 
   get numConnections(): number {
@@ -559,20 +554,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   makeRoom(torrent: Torrent): boolean {
-    const largest = this.#largestTorrent()
-    if (largest === null || largest.swarm.size <= torrent.swarm.size) return false
-    const peer = largest.swarm.lowestRanking()
-    peer?.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
-    return peer !== null
-  }
-
-  /** The torrent with the most connections. */
-  #largestTorrent(): Torrent | null {
-    let largest: Torrent | null = null
-    for (const torrent of this.registry.ticking) {
-      if (largest === null || torrent.swarm.size > largest.swarm.size) largest = torrent
-    }
-    return largest
+    return this.#scheduler.makeRoom(torrent)
   }
 
   newPeerId(): Uint8Array {
@@ -596,59 +578,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
 
   isPortBlocked(port: number): boolean {
     return this.portFilter.access(port) !== 0
-  }
-
-  #queueConnects(): void {
-    if (this.#connectQueued || this.#closed) return
-    this.#connectQueued = true
-    this.runtime.afterPoll(() =>
-      this.turn.run('connect', () => {
-        this.#connectQueued = false
-        if (!this.#closed) this.#connectMore()
-      }),
-    )
-  }
-
-  /** Makes connections for the torrents that want some, one each in turn, at `connection_speed`. */
-  #connectMore(): void {
-    const { settings, registry } = this
-    if (this.#firstConnect) {
-      this.#firstConnect = false
-      this.#connectBudget += settings.connectionSpeed
-    }
-    let fruitless = 0
-    while (this.#connectBudget >= 1 && registry.wantingPeers.size > 0 && fruitless < registry.wantingPeers.size) {
-      if (this.connections.size + this.#unattached.size >= settings.connectionsLimit) break
-      const torrent = registry.wantingPeers.values().next().value!
-      // to the end of the line
-      registry.wantingPeers.delete(torrent)
-      this.counters.inc(C.PEER_CONNECTION_ATTEMPT_LOOPS)
-      const made = torrent.swarm.connectOne()
-      if (torrent.wantsPeers) registry.wantingPeers.add(torrent)
-      if (made) {
-        this.#connectBudget--
-        fruitless = 0
-      } else fruitless++
-    }
-  }
-
-  #firstConnect = true
-
-  #enforceConnectionLimit(): void {
-    const limit = this.settings.connectionsLimit
-    if (this.connections.size <= limit) return
-    let surplus = this.connections.size - limit
-    const torrents = [...this.registry.all()].toSorted((a, b) => b.swarm.size - a.swarm.size)
-    for (const torrent of torrents) {
-      if (surplus <= 0) break
-      const share = Math.max(1, Math.ceil((torrent.swarm.size * surplus) / this.connections.size))
-      const before = torrent.swarm.size
-      torrent.swarm.disconnectDownTo(
-        before - Math.min(share, before),
-        libtorrentError(LibtorrentErrors.tooManyConnections),
-      )
-      surplus -= before - torrent.swarm.size
-    }
   }
 
   #accepted(stream: Stream, _socket: ListenSocket): void {
@@ -867,8 +796,6 @@ const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 const NO_PEER_ID = new Sha1Hash()
 /** What packets of the DHT begin with, being dictionaries. */
 const LETTER_D = 0x64
-/** Seconds from the start to the first turnover. */
-const FIRST_TURNOVER = 90
 
 /** For alerts that are about no torrent. */
 const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }
