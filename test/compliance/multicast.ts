@@ -138,9 +138,8 @@ export function multicastSuite(factory: LanFactory): void {
       for (const socket of [a, b, b2]) socket.close()
     })
 
-    test.runIf(!isV6(factory.group))(
-      'an IPv4 packet comes from the address of the interface it was sent by',
-      async () => {
+    if (!isV6(factory.group))
+      test('an IPv4 packet comes from the address of the interface it was sent by', async () => {
         const lan = factory.make()
         const inbox = new Inbox()
         const a = await join(lan, lan.a, new Inbox())
@@ -150,8 +149,7 @@ export function multicastSuite(factory: LanFactory): void {
         expect(inbox.packets[0]!.from).toEqual([lan.addressOf(lan.a), port])
         a.close()
         b.close()
-      },
-    )
+      })
 
     test('who listens to another port hears nothing', async () => {
       const lan = factory.make()
