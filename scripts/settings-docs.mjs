@@ -464,7 +464,10 @@ export const TOPICS = [
         'yes',
       ],
       dht_restrict_search_ips: ['Asks only one node of a network in a lookup.', 'yes'],
-      dht_prefer_verified_node_ids: ['Prefers nodes whose id fits their address (BEP 42).', 'yes'],
+      dht_prefer_verified_node_ids: [
+        'Prefers nodes whose id fits their address (BEP 42), in the routing table and in lookups.',
+        'yes',
+      ],
       dht_enforce_node_id: ['Ignores nodes whose id does not fit their address (BEP 42).', 'yes'],
       dht_ignore_dark_internet: ['Ignores packets from networks that should not send any.', 'yes'],
       dht_read_only: ['Asks others without answering them (BEP 43).', 'yes'],

@@ -82,6 +82,15 @@ describe('nodes of a lookup', () => {
     lookup.checkInvariant()
   })
 
+  test('that are ourselves are not asked', () => {
+    const network = new FakeNetwork()
+    const lookup = new Lookup(network.node)
+    lookup.traverse(network.node.nid, ['22.0.0.1', 1])
+    expect(lookup.observers).toEqual([])
+    lookup.traverse(atDistance(TARGET, 100), ['22.0.0.1', 1])
+    expect(lookup.observers).toHaveLength(1)
+  })
+
   test('with the id of another are not added', () => {
     const network = new FakeNetwork()
     const lookup = new Lookup(network.node)
