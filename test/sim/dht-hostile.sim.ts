@@ -129,7 +129,8 @@ function besieged(seed: number, addresses: (rng: Rng) => string[], attack: (sybi
     const others = net.nodes.map(node => live(node).filter(address => enemies.has(address)).length)
     expect(Math.max(...others)).toBeLessThan(6)
   })
-  expect(outcome.known).toBeGreaterThan(20)
+  // enough for a share of them to mean something
+  expect(outcome.known).toBeGreaterThan(10)
   expect(outcome.found).toBeGreaterThan(0.98)
   return outcome
 }
