@@ -134,8 +134,8 @@ export abstract class Traversal implements Asker {
 
   /** Another node told of this one. */
   traverse(id: Sha1Hash, endpoint: Endpoint): void {
-    // who knows us tells of us too; libtorrent asks itself then
-    if (this.#done || id.equals(this.node.nid)) return
+    // that may be ourselves: asked like the others, we answer with what others have stored here
+    if (this.#done) return
     if (id.isAllZeros() && this.logs()) this.log('a node told of one with the id 0')
     this.node.table.heardAbout(id, endpoint)
     this.addEntry(id, endpoint, 0)
