@@ -39,6 +39,7 @@ export async function fetchMetadata(
     ...settings,
     alert_mask: (settings.alert_mask ?? 0) | AlertCategory.error | AlertCategory.status,
   })
+  const over = new AbortController()
   try {
     const asked = Object.assign(params.clone(), {
       // nothing is wanted of the files, and nothing on disk may pass for them
@@ -55,7 +56,9 @@ export async function fetchMetadata(
         const who = known === 0 ? 'no peer was found' : `none of ${known} known peers gave it`
         reject(new CommandError(interrupt.aborted ? 'stopped' : `no metadata after ${seconds} s: ${who}`))
       }
-      signal.addEventListener('abort', end)
+      // not any more once the session is closed
+      if (signal.aborted) end()
+      else signal.addEventListener('abort', end, { signal: over.signal })
       session.on('metadata_received', () => resolve(handle.torrentFile()))
       session.on('torrent_error', alert => reject(new CommandError(alert.error.message())))
     })
@@ -63,6 +66,7 @@ export async function fetchMetadata(
     params.infoHashes = info!.infoHashes()
     params.name = info!.name()
   } finally {
+    over.abort()
     await session.close()
   }
 }
