@@ -890,8 +890,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   /** Our metadata's peers: tracker, user, resume data. */
-  addPeers(endpoints: readonly Endpoint[], source: number): void {
-    for (const endpoint of endpoints) this.swarm.addPeer(endpoint, source)
+  addPeers(endpoints: readonly Endpoint[], source: number, flags = 0): void {
+    for (const endpoint of endpoints) this.swarm.addPeer(endpoint, source, flags)
     this.swarm.connectBoost()
   }
 
