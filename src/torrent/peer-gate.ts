@@ -116,7 +116,7 @@ export class PeerGate implements PeerHost {
     return this.#torrent.metadata.download
   }
   get hashes(): HashExchange | null {
-    return null
+    return this.#torrent.hashes
   }
 
   // ---- the peer ----------------------------------------------------------------------------------

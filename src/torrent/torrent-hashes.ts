@@ -55,7 +55,8 @@ export class TorrentHashes implements HashExchange {
 
   received(_peer: PeerConnection, request: HashRequest, hashes: Uint8Array): boolean {
     const file = this.#trees.fileOfRoot(request.root)
-    if (file < 0 || !this.#content.hashesArrived(file, request, hashes)) return false
+    if (file < 0 || !this.#trees.isValidRequest(file, request)) return false
+    if (!this.#content.hashesArrived(file, request, hashes)) return false
     this.#picker.received(file, request)
     this.#torrent.needSave.progress()
     return true
