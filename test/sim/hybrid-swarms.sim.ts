@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { PeerLogAlert } from '../../src/alert/log-alerts.ts'
 import { PeerDisconnectedAlert, PeerErrorAlert } from '../../src/alert/peer-alerts.ts'
 import { InfoHash } from '../../src/core/digest.ts'
-import { PexFlags, ProtocolVersion } from '../../src/core/enums.ts'
+import { AlertCategory, PexFlags, ProtocolVersion } from '../../src/core/enums.ts'
 import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
 import type { AddTorrentParams } from '../../src/metainfo/add-torrent-params.ts'
 import { CreateFlags } from '../../src/metainfo/create-flags.ts'
@@ -294,4 +295,35 @@ test('hash messages on a v1 connection end it, also of a hybrid torrent', () => 
       swarm.close()
     })
   }
+})
+
+test('hash messages are logged', () => {
+  simulate(13, sim => {
+    const torrent = hybrid()
+    const swarm = new Swarm(sim, torrent)
+    const seed = swarm.add('seed', { has: 'all', settings: { alert_mask: AlertCategory.peerLog } })
+    sim.run(2000)
+    const runtime = sim.host('peer', { addresses: ['81.2.0.1'] })
+    const peer = FakePeer.connect(runtime, seed.endpoint, { infoHash: named(torrent, ProtocolVersion.V2) })
+    sim.run(1000)
+    const files = loadTorrentBuffer(torrent.file).ti!.layout()
+    const numbers = Buffer.from(Uint32Array.of(1, 2, 0, 3).buffer).swap32()
+    peer.send(21, files.root(2).view(), numbers)
+    peer.send(21, new Uint8Array(32).fill(9), numbers)
+    peer.send(23, files.root(0).view(), numbers)
+    sim.run(1000)
+    expect(peer.messages.filter(({ id }) => id === 23).map(({ payload }) => payload.toString('hex', 32))).toEqual([
+      numbers.toString('hex'),
+      numbers.toString('hex'),
+    ])
+    const lines = seed.alerts.filter(alert => alert instanceof PeerLogAlert && alert.message().includes('HASH'))
+    expect(lines.map(alert => alert.message().replace(/^.*?(?=[<=]=)/, ''))).toEqual([
+      '<== HASH_REQUEST [ file: 2 base: 1 idx: 2 cnt: 0 proofs: 3 ]',
+      '==> HASH_REJECT [ base: 1 idx: 2 cnt: 0 proofs: 3 ]',
+      '<== HASH_REQUEST [ file: -1 base: 1 idx: 2 cnt: 0 proofs: 3 ]',
+      '==> HASH_REJECT [ base: 1 idx: 2 cnt: 0 proofs: 3 ]',
+      '<== HASH_REJECT [ file: 0 base: 1 idx: 2 cnt: 0 proofs: 3 ]',
+    ])
+    swarm.close()
+  })
 })
