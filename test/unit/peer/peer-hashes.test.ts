@@ -474,6 +474,15 @@ describe('requests of the peer', () => {
     expect(world.hashes.waiting).toBe(0)
   })
 
+  test('an answer of another length than the request implies is not sent', () => {
+    const world = new World()
+    world.onAnswer = (_, done) => done(new Uint8Array(32 * 3))
+    for (const count of [1, 2, 4]) world.request(ask(count, 0, count, 2))
+    expect(world.take()).toEqual(['reject 1', 'reject 2', 'reject 4'])
+    world.request(ask(8, 0, 2, 1))
+    expect(world.take()).toEqual(['hashes 8 of 3'])
+  })
+
   test('an answer that comes after the end goes nowhere', () => {
     const world = new World()
     let answer: (hashes: Uint8Array | null) => void = () => {}
