@@ -327,3 +327,30 @@ test('hash messages are logged', () => {
     swarm.close()
   })
 })
+
+test('a peer that floods us with hash requests and does not read costs little memory', () => {
+  simulate(14, sim => {
+    const torrent = hybrid()
+    const swarm = new Swarm(sim, torrent)
+    const seed = swarm.add('seed', { has: 'all' })
+    sim.run(2000)
+    const runtime = sim.host('peer', { addresses: ['81.2.0.1'] })
+    const peer = FakePeer.connect(runtime, seed.endpoint, { infoHash: named(torrent, ProtocolVersion.V2) })
+    sim.run(1000)
+    const files = loadTorrentBuffer(torrent.file).ti!.layout()
+    const request = Buffer.concat([Uint8Array.of(0, 0, 0, 49, 21), files.root(0).view(), Buffer.alloc(16)])
+    const [connection] = connections(seed)
+    peer.stream.pause()
+    let most = 0
+    for (let i = 0; i < 200; i++) {
+      peer.raw(Buffer.concat(new Array(1000).fill(request)))
+      sim.run(100)
+      most = Math.max(most, connection!.link.unsentBytes)
+      expect(connection!.hashes.waiting).toBeLessThanOrEqual(257)
+    }
+    // ten megabytes of requests, the answers of which would be as many
+    expect(most).toBeLessThan(1_500_000)
+    expect(connection!.disconnecting || connection!.receiving.pausedForSending).toBe(true)
+    swarm.close()
+  })
+})
