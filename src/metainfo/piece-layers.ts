@@ -87,11 +87,8 @@ export function restorePieceLayers(
     const tree = new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root)
     if (mask === undefined || mask.empty()) tree.loadTree(hashes)
     else tree.loadSparseTree(hashes, mask)
-    const layer = tree.getPieceLayer()
-    // a tree that is known in part has gaps in its layer: only a whole one adds up to the root
-    if (layer.length === 0 || !new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root).loadPieceLayer(layer)) {
-      continue
-    }
+    const layer = tree.pieceLayer
+    if (layer === null) continue
     out.trees[file] = layer
     out.masks[file] = pieceLayerMask(files.fileNumPieces(file))
     if (blocksPerPiece === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)

@@ -10,7 +10,6 @@ import { LibtorrentError, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import type { AddTorrentParams } from './add-torrent-params.ts'
 import { ANY_SIZE, exactEntry } from './exact-entry.ts'
-import { HASH_SIZE } from './merkle.ts'
 import { MerkleTree } from './merkle-tree.ts'
 import { trackerTiers } from './resume-write.ts'
 import type { TorrentInfo } from './torrent-info.ts'
@@ -79,8 +78,8 @@ function pieceLayers(params: AddTorrentParams, info: TorrentInfo): Dictionary {
     const mask = params.merkleTreeMask[i]
     if (mask === undefined || mask.empty()) tree.loadTree(params.merkleTrees[i]!)
     else tree.loadSparseTree(params.merkleTrees[i]!, mask)
-    const layer = tree.getPieceLayer()
-    if (layer.length === files.fileNumPieces(i) * HASH_SIZE) layers[key] = layer
+    const layer = tree.pieceLayer
+    if (layer !== null) layers[key] = layer
     else missing.push(key)
   }
   // files with the same content share a layer, which is known if one of them has it

@@ -14,7 +14,7 @@ import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { RingQueue } from '../core/ring-queue.ts'
 import * as C from '../stats/counter-ids.ts'
-import { type HashRequest, isPlausible } from '../wire/hash-messages.ts'
+import { type HashRequest, hashesLength, isPlausible } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
 import { HASH_HEADER_LENGTH, PREFIX_SIZE } from '../wire/messages.ts'
 import type { PeerConnection } from './peer-connection.ts'
@@ -217,8 +217,10 @@ export class PeerHashes {
     if (this.#answering !== request) return
     this.#answering = null
     if (this.#peer.disconnecting) return
-    if (hashes === null) this.#reject(request)
-    else this.#send(request, hashes)
+    // of a single hash libtorrent sends one uncle less than it expects: BEP 52 has requests of two and more only
+    const isWhole = hashes !== null && HASH_HEADER_LENGTH + hashes.length === hashesLength(request)
+    if (isWhole) this.#send(request, hashes)
+    else this.#reject(request)
     this.fill()
   }
 

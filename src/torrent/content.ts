@@ -6,7 +6,7 @@
  */
 
 import { Bitfield } from '../core/bitfield.ts'
-import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
 import { FileFlags } from '../core/enums.ts'
 import type { Rng } from '../core/rng.ts'
 import type { Turn } from '../core/turn.ts'
@@ -223,9 +223,10 @@ export class Content {
     let wantedDone = picker.bytesOf(picker.haveWant())
     for (const piece of picker.downloadQueue()) {
       if (picker.havePiece(piece.index)) continue
+      const payload = picker.pieceSize(piece.index) - picker.padBytesInPiece(piece.index)
       let bytes = 0
-      for (let b = 0; b < piece.blocksInPiece; b++) {
-        if (picker.isDownloaded(piece.index, b)) bytes += this.geometry.blockSize(piece.index, b)
+      for (let at = 0; at < payload; at += BLOCK_SIZE) {
+        if (picker.isDownloaded(piece.index, at / BLOCK_SIZE)) bytes += Math.min(BLOCK_SIZE, payload - at)
       }
       done += bytes
       if (picker.piecePriority(piece.index) > 0) wantedDone += bytes
