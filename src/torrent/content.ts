@@ -58,6 +58,9 @@ export class Content {
   /** What was set piece by piece, while there is no picker that knows. */
   #pieceOverrides: ArrayLike<number> | null = null
 
+  /** Pieces are compared with their v1 hashes: unless there are v2 ones and `TorrentFlags.disableV1Hashes` is set. */
+  readonly checksV1: boolean
+
   readonly #host: ContentHost
   readonly #disk: DiskIo
   readonly #turn: Turn
@@ -79,8 +82,10 @@ export class Content {
     turn: Turn,
     rng: Rng,
     loops: PickerLoops,
+    v1Disabled = false,
   ) {
     this.info = info
+    this.checksV1 = info.v1() && !v1Disabled
     this.files = info.layout()
     this.geometry = new Geometry(this.files, info.v1())
     this.priorities = new Priorities(this.files, filePriorities)
@@ -313,7 +318,7 @@ export class Content {
   /** What a piece must hash to. */
   expected(piece: PieceIndex): PieceHashes {
     return {
-      v1: this.info.v1() ? this.info.pieceHashView(piece) : null,
+      v1: this.checksV1 ? this.info.pieceHashView(piece) : null,
       v2: this.info.v2() ? this.info.pieceRootView(piece) : null,
     }
   }

@@ -289,7 +289,9 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     }
     if (changes(TorrentFlags.stopWhenReady)) this.stopWhenReady = on(TorrentFlags.stopWhenReady)
     if (changes(TorrentFlags.updateSubscribe)) this.subscribed = on(TorrentFlags.updateSubscribe)
-    const kept = (this.otherFlags & ~(mask & KEPT_FLAGS)) | (flags & mask & KEPT_FLAGS)
+    // which hashes count is settled when a torrent is added
+    const settable = mask & KEPT_FLAGS & ~TorrentFlags.disableV1Hashes
+    const kept = (this.otherFlags & ~settable) | (flags & settable)
     if (kept !== this.otherFlags) {
       this.otherFlags = kept
       this.needSave.config()
@@ -343,7 +345,9 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     }
     // the info dictionary alone does not have the hashes of v2 pieces: resume data keeps them apart
     const info = bare.withTrees(params.merkleTrees, params.merkleTreeMask)
-    if (!info.v1() && !info.hasPieceLayers()) {
+    const v1Disabled = info.v2() && (params.flags & TorrentFlags.disableV1Hashes) !== 0
+    if (!v1Disabled) this.otherFlags &= ~TorrentFlags.disableV1Hashes
+    if ((!info.v1() || v1Disabled) && !info.hasPieceLayers()) {
       // without them nothing that arrives could be checked
       this.setError(libtorrentError(LibtorrentErrors.torrentMissingPieceLayer), NO_FILE)
       this.pause(false)
@@ -353,7 +357,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (params.flags & TorrentFlags.defaultDontDownload) {
       while (priorities.length < info.numFiles()) priorities.push(0)
     }
-    this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops)
+    this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops, v1Disabled)
     this.#info = null
     this.files.openStorage(this.content)
     if (params.flags & TorrentFlags.seedMode) {
