@@ -1,10 +1,11 @@
 /**
- * A torrent from a seed to a leech over loopback, TCP, one v1 torrent: ours and libtorrent, alternating, in two conditions: the
+ * A torrent from a seed to a leech over loopback, TCP, one file: ours and libtorrent, alternating, in two conditions: the
  * target file is in the page cache already and is overwritten, or it is new.
  *
- *   node bench/loopback.js [--size MiB] [--piece KiB] [--runs N] [--dir DIR] [--only 'ROW;...'] [--conditions cached,new]
- *     [--seeds N] [--idle SECONDS] [--set NAME=VALUE]... [--json]
+ *   node bench/loopback.js [--size MiB] [--piece KiB] [--runs N] [--kinds v1,v2,hybrid] [--dir DIR] [--only 'ROW;...']
+ *     [--conditions cached,new] [--seeds N] [--idle SECONDS] [--set NAME=VALUE]... [--json]
  *
+ * `--kinds` are the kinds of torrent, v1 unless given: webtorrent and the bare peers know no others.
  * `--seeds` is the number of seeds in the row with several. `--idle` is a pause before each run to a new file, which
  * is bound by the kernel's supply of free pages. `--set` changes settings of ours. CPU is that of the transfer alone; memory is
  * the peak of the process's life, with the part that is not mapped from files beside it (libtorrent maps the torrent's files).
@@ -21,7 +22,7 @@ import * as crypto from 'node:crypto'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { PeerProcess } from './lib/peer-process.mjs'
 
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     size: { type: 'string', default: '1024' },
     piece: { type: 'string', default: '1024' },
     runs: { type: 'string', default: '5' },
+    kinds: { type: 'string', default: 'v1' },
     dir: { type: 'string', default: path.join(os.tmpdir(), 'libtorrent-ts-bench') },
     only: { type: 'string' },
     conditions: { type: 'string', default: 'cached,new' },
@@ -47,49 +49,68 @@ const manySeeds = Number(values.seeds)
 const python = process.env.PYTHON ?? (fs.existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3')
 const name = `loopback-${values.size}.bin`
 const source = path.join(values.dir, name)
-const torrent = path.join(values.dir, `loopback-${values.size}-${values.piece}.torrent`)
+const KINDS = ['v1', 'v2', 'hybrid']
+const kinds = values.kinds.split(',')
+const unknown = kinds.find(kind => !KINDS.includes(kind))
+if (unknown !== undefined) {
+  console.error(`--kinds ${unknown}: there are ${KINDS.join(', ')}`)
+  process.exit(2)
+}
+const torrentOf = kind => path.join(values.dir, `loopback-${values.size}-${values.piece}-${kind}.torrent`)
 const target = path.join(values.dir, 'target')
 
 const script = file => fileURLToPath(new URL(`./lib/${file}`, import.meta.url))
 const PEERS = {
-  bare: (role, save) => [process.execPath, [script(`bare-${role}.mjs`), torrent, save]],
-  ours: (role, save) => [process.execPath, [script(`our-${role}.mjs`), torrent, save, ...values.set]],
-  libtorrent: (role, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'default']],
-  'libtorrent, best': (role, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'high']],
-  webtorrent: (role, save) => [process.execPath, [script('webtorrent-peer.mjs'), role, torrent, save]],
+  bare: (role, torrent, save) => [process.execPath, [script(`bare-${role}.mjs`), torrent, save]],
+  ours: (role, torrent, save) => [process.execPath, [script(`our-${role}.mjs`), torrent, save, ...values.set]],
+  libtorrent: (role, torrent, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'default']],
+  'libtorrent, best': (role, torrent, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'high']],
+  webtorrent: (role, torrent, save) => [process.execPath, [script('webtorrent-peer.mjs'), role, torrent, save]],
 }
 
-function candidates() {
+const hasLibtorrent = spawnSync(python, ['-c', 'import libtorrent']).status === 0
+if (!hasLibtorrent) console.error('libtorrent is not installed: no comparison')
+
+function candidates(kind) {
   const out = [{ seed: 'ours', leech: 'ours', seeds: 1 }]
-  if (spawnSync(python, ['-c', 'import libtorrent']).status === 0) {
+  if (hasLibtorrent) {
     out.push({ seed: 'libtorrent', leech: 'libtorrent', seeds: 1 })
     out.push({ seed: 'libtorrent, best', leech: 'libtorrent, best', seeds: 1 })
     out.push({ seed: 'libtorrent', leech: 'ours', seeds: 1 })
     out.push({ seed: 'ours', leech: 'libtorrent', seeds: 1 })
-  } else console.error('libtorrent is not installed: no comparison')
-  if (process.env.BENCH_WEBTORRENT) out.push({ seed: 'webtorrent', leech: 'webtorrent', seeds: 1 })
+  }
+  if (kind === 'v1' && process.env.BENCH_WEBTORRENT) out.push({ seed: 'webtorrent', leech: 'webtorrent', seeds: 1 })
   out.push({ seed: 'ours', leech: 'ours', seeds: manySeeds })
-  out.push({ seed: 'bare', leech: 'bare', seeds: 1 })
+  if (kind === 'v1') out.push({ seed: 'bare', leech: 'bare', seeds: 1 })
+  for (const each of out) each.kind = kind
   for (const each of out) each.name = `${each.seeds > 1 ? `${each.seeds} x ` : ''}${each.seed} -> ${each.leech}`
   return values.only === undefined ? out : out.filter(each => values.only.split(';').includes(each.name))
 }
 
-function makeData() {
+async function makeData() {
   fs.mkdirSync(values.dir, { recursive: true })
-  if (fs.statSync(source, { throwIfNoEntry: false })?.size !== size || !fs.existsSync(torrent)) {
+  if (fs.statSync(source, { throwIfNoEntry: false })?.size !== size) {
     const out = fs.openSync(source, 'w')
     const cipher = crypto.createCipheriv('aes-128-ctr', Buffer.alloc(16, 9), Buffer.alloc(16))
-    const zeros = Buffer.alloc(pieceLength)
-    const hashes = []
-    for (let at = 0; at < size; at += pieceLength) {
-      const piece = cipher.update(zeros.subarray(0, Math.min(pieceLength, size - at)))
-      fs.writeSync(out, piece)
-      hashes.push(crypto.createHash('sha1').update(piece).digest())
+    const zeros = Buffer.alloc(MIB)
+    for (let at = 0; at < size; at += zeros.length) {
+      fs.writeSync(out, cipher.update(zeros.subarray(0, Math.min(zeros.length, size - at))))
     }
     fs.closeSync(out)
-    const head = `d4:infod6:lengthi${size}e4:name${name.length}:${name}12:piece lengthi${pieceLength}e6:pieces${hashes.length * 20}:`
-    fs.writeFileSync(torrent, Buffer.concat([Buffer.from(head), ...hashes, Buffer.from('ee')]))
+    for (const kind of KINDS) fs.rmSync(torrentOf(kind), { force: true })
   }
+  for (const kind of kinds) if (!fs.existsSync(torrentOf(kind))) await makeTorrent(kind)
+}
+
+async function makeTorrent(kind) {
+  const dist = process.env.DIST
+    ? `${path.resolve(process.env.DIST)}/`
+    : fileURLToPath(new URL('../dist/', import.meta.url))
+  const lib = await import(pathToFileURL(path.join(dist, 'index.js')))
+  const flags = { v1: lib.CreateTorrent.v1Only, v2: lib.CreateTorrent.v2Only, hybrid: 0 }
+  const torrent = new lib.CreateTorrent(lib.listFiles(source), pieceLength, flags[kind])
+  await lib.setPieceHashes(torrent, values.dir)
+  fs.writeFileSync(torrentOf(kind), torrent.generateBuf())
 }
 
 /** Reads the file, so that it is in the page cache. */
@@ -116,7 +137,8 @@ function makeStale(file) {
 
 const sleep = seconds => new Promise(resolve => setTimeout(resolve, seconds * 1000))
 
-async function transfer({ seed, leech, seeds }, condition) {
+async function transfer({ seed, leech, seeds, kind }, condition) {
+  const torrent = torrentOf(kind)
   const file = path.join(target, name)
   fs.mkdirSync(target, { recursive: true })
   if (condition === 'new') fs.rmSync(file, { force: true })
@@ -126,13 +148,13 @@ async function transfer({ seed, leech, seeds }, condition) {
   try {
     const ports = []
     for (let i = 0; i < seeds; i++) {
-      const peer = new PeerProcess(...PEERS[seed]('seed', values.dir))
+      const peer = new PeerProcess(...PEERS[seed]('seed', torrent, values.dir))
       peers.push(peer)
       const ready = await peer.event('ready')
       if (ready.progress !== 1) throw new Error(`${seed}: the seed has not all of it`)
       ports.push(ready.port)
     }
-    const last = new PeerProcess(...PEERS[leech]('leech', target))
+    const last = new PeerProcess(...PEERS[leech]('leech', torrent, target))
     peers.push(last)
     const ready = await last.event('ready')
     if (ready.progress !== 0) throw new Error(`${leech}: the leech has some of it`)
@@ -185,7 +207,8 @@ function summary(candidate, condition, results) {
 
 function addRatios(rows) {
   for (const row of rows) {
-    const beside = name => rows.find(each => each.condition === row.condition && each.name === name)
+    const alike = each => each.kind === row.kind && each.condition === row.condition
+    const beside = name => rows.find(each => alike(each) && each.name === name)
     const plain = beside('libtorrent -> libtorrent')
     const best = beside('libtorrent, best -> libtorrent, best')
     const cpu = each => each.seedCpuPerGiB + each.leechCpuPerGiB
@@ -202,7 +225,7 @@ function addRatios(rows) {
 function print(rows) {
   console.log(`seed to leech over loopback: ${values.size} MiB, pieces of ${values.piece} KiB, medians of ${runs}\n`)
   console.log(
-    'file    seed -> leech                          MB/s (min-max)    CPU s/GiB seed+leech  peak MiB (anon) seed, leech   x libtorrent  x best  CPU x',
+    'kind    file    seed -> leech                          MB/s (min-max)    CPU s/GiB seed+leech  peak MiB (anon) seed, leech   x libtorrent  x best  CPU x',
   )
   const number = (value, digits = 2) => (value === undefined ? '-' : value.toFixed(digits))
   for (const row of rows) {
@@ -210,15 +233,16 @@ function print(rows) {
     const cpu = `${number(row.seedCpuPerGiB)} + ${number(row.leechCpuPerGiB)}`
     const memory = `${number(row.seedPeakMiB, 0)} (${number(row.seedAnonMiB, 0)}), ${number(row.leechPeakMiB, 0)} (${number(row.leechAnonMiB, 0)})`
     console.log(
-      `${row.condition.padEnd(7)} ${row.name.padEnd(37)} ${rate.padEnd(17)} ${cpu.padEnd(21)} ${memory.padEnd(29)} ${number(row.timesLibtorrent).padEnd(13)} ${number(row.timesLibtorrentBest).padEnd(7)} ${number(row.cpuTimesLibtorrent)}${row.timesOneSeed === undefined ? '' : `   ${number(row.timesOneSeed)} x one seed`}`,
+      `${row.kind.padEnd(7)} ${row.condition.padEnd(7)} ${row.name.padEnd(37)} ${rate.padEnd(17)} ${cpu.padEnd(21)} ${memory.padEnd(29)} ${number(row.timesLibtorrent).padEnd(13)} ${number(row.timesLibtorrentBest).padEnd(7)} ${number(row.cpuTimesLibtorrent)}${row.timesOneSeed === undefined ? '' : `   ${number(row.timesOneSeed)} x one seed`}`,
     )
   }
 }
 
-makeData()
+await makeData()
 const rows = []
 for (const condition of values.conditions.split(',')) {
-  const all = candidates().filter(each => condition === 'cached' || each.seed !== 'bare')
+  // all kinds take turns, so that they can be compared with each other too
+  const all = kinds.flatMap(candidates).filter(each => condition === 'cached' || each.seed !== 'bare')
   const results = all.map(() => [])
   for (let run = 0; run < runs; run++) {
     for (const [i, candidate] of all.entries()) results[i].push(await transfer(candidate, condition))

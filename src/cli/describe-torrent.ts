@@ -117,12 +117,15 @@ export function describeAsText(params: AddTorrentParams): string {
 
 function fileLines(files: readonly FileDescription[]): string[] {
   const sizes = files.map(file => formatBytes(file.size))
+  // as wide as a root, in torrents that have them
+  const rootWidth = Math.max(0, ...files.slice(0, 10_000).map(({ root }) => root?.length ?? 0))
   const width = Math.max(8, ...sizes.slice(0, 10_000).map(size => size.length))
   return files.map((file, index) => {
     const marks = [file.executable && 'executable', file.hidden && 'hidden'].filter(mark => mark)
     const link = file.symlink === undefined ? '' : ` -> ${printable(file.symlink)}`
     const note = marks.length > 0 ? ` (${marks.join(', ')})` : ''
-    return `  ${sizes[index]!.padStart(width)}  ${printable(file.path)}${link}${note}`
+    const root = rootWidth === 0 ? '' : `${(file.root ?? '').padEnd(rootWidth)}  `
+    return `  ${sizes[index]!.padStart(width)}  ${root}${printable(file.path)}${link}${note}`
   })
 }
 

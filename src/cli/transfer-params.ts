@@ -72,6 +72,12 @@ function withMetadata(loaded: AddTorrentParams, earlier: AddTorrentParams | null
   if (earlier === null) return loaded.ti === null ? null : loaded
   earlier.ti = loaded.ti ?? earlier.ti
   if (earlier.ti === null) return null
+  // of an earlier run by a magnet link there may be less
+  if (loaded.merkleTrees.length > 0) {
+    earlier.merkleTrees = loaded.merkleTrees
+    earlier.merkleTreeMask = loaded.merkleTreeMask
+    earlier.verifiedLeafHashes = loaded.verifiedLeafHashes
+  }
   if (loaded.trackers.length > 0) {
     earlier.trackers = loaded.trackers
     earlier.trackerTiers = loaded.trackerTiers

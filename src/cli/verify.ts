@@ -1,4 +1,4 @@
-/** `verify`: checks every piece of a torrent on disk. */
+/** `verify`: checks every piece of a torrent on disk, and looks closer at those that are bad. */
 
 import { type Stats, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import {
   type AddTorrentParams,
   AlertCategory,
+  defaultBlockSize,
   FileFlags,
   Session,
   TorrentFlags,
@@ -13,6 +14,7 @@ import {
   type TorrentInfo,
   TorrentStatus,
 } from '../index.ts'
+import { type BlockState, type Damage, type DamagedRange, findDamage, sumDamage } from './damage.ts'
 import { formatBytes, formatRanges, printable } from './format.ts'
 import { type CommandContext, CommandError } from './io.ts'
 import { hashName, loadSource } from './torrent-source.ts'
@@ -31,8 +33,17 @@ interface FileFault {
   readonly size: number
 }
 
-/** Bad files that are named one by one. */
+/** Bad files that are named one by one, and ranges of each state that are of each. */
 const MAX_LISTED_FILES = 100
+const MAX_LISTED_RANGES = 20
+
+/** What states of blocks are called, in the order they are told. */
+const WORDS: readonly (readonly [BlockState, string])[] = [
+  ['bad', 'bad'],
+  ['suspect', 'in bad pieces'],
+  ['empty', 'empty'],
+  ['missing', 'missing'],
+]
 
 /** @returns the exit code: 1 if not all of it is there and right */
 export async function verify(source: string, options: VerifyOptions, ctx: CommandContext): Promise<number> {
@@ -41,9 +52,13 @@ export async function verify(source: string, options: VerifyOptions, ctx: Comman
   if (ti === null) throw new CommandError('a magnet link does not say what is in the torrent: give the .torrent file')
   const faults = findFaults(ti, options.savePath)
   const display = await createDisplay(ctx)
-  let pieces: readonly boolean[]
+  let bad: number[]
+  let damage: Damage
   try {
-    pieces = await check(params, ti, options.savePath, display, ctx.interrupt)
+    const pieces = await check(params, ti, options.savePath, display, ctx.interrupt)
+    bad = Array.from({ length: ti.numPieces() }, (_, piece) => piece).filter(piece => pieces[piece] !== true)
+    damage = await findDamage(ti, options.savePath, bad, ctx.interrupt)
+    if (ctx.interrupt.aborted) throw new CommandError('stopped')
   } finally {
     display.finish()
     // a session makes files that are empty: they were not there, and are not to be
@@ -51,7 +66,7 @@ export async function verify(source: string, options: VerifyOptions, ctx: Comman
       if (fault === 'missing' && size === 0) await rm(join(options.savePath, path), { force: true })
     }
   }
-  return report(ti, pieces, faults, display)
+  return report(ti, bad, damage, faults, display)
 }
 
 function findFaults(ti: TorrentInfo, savePath: string): FileFault[] {
@@ -130,17 +145,32 @@ function showProgress(handle: TorrentHandle, ti: TorrentInfo, startedAt: number,
   display.update([{ name: ti.name(), state: 'checking', progress, doneBytes, totalBytes, rate }])
 }
 
-function report(ti: TorrentInfo, pieces: readonly boolean[], faults: readonly FileFault[], display: Display): number {
-  const bad: number[] = []
-  for (let piece = 0; piece < ti.numPieces(); piece++) if (pieces[piece] !== true) bad.push(piece)
-  const files = badFiles(ti, bad, faults)
+interface BadFile {
+  readonly index: number
+  readonly path: string
+  readonly fault: string
+  /** Which bytes; none of a file that is only too long. */
+  readonly ranges: readonly DamagedRange[]
+}
+
+function report(
+  ti: TorrentInfo,
+  bad: readonly number[],
+  damage: Damage,
+  faults: readonly FileFault[],
+  display: Display,
+): number {
+  const files = badFiles(ti, damage, faults)
   const ok = bad.length === 0 && !faults.some(({ fault }) => fault !== 'too long')
   const name = ti.name()
   const what = `${ti.numPieces()} pieces, ${formatBytes(ti.sizeOnDisk())}`
   const text = ok ? `${name} is whole: ${what}` : `${name} is not whole: ${bad.length} of ${what} are bad`
   const lines = [text]
+  const sum = sumDamage(damage)
+  const good = ti.sizeOnDisk() - sum.missing - sum.empty - sum.bad - sum.suspect
   if (bad.length > 0) lines.push(`bad pieces: ${formatRanges(bad)}`)
-  for (const file of files.slice(0, MAX_LISTED_FILES)) lines.push(`  ${printable(file.path)}: ${file.fault}`)
+  if (bad.length > 0) lines.push(sumText(good, sum))
+  for (const file of files.slice(0, MAX_LISTED_FILES)) lines.push(`  ${fileText(ti, file)}`)
   if (files.length > MAX_LISTED_FILES) lines.push(`  and ${files.length - MAX_LISTED_FILES} files more`)
   display.note('verified', lines.join('\n'), {
     ok,
@@ -148,24 +178,53 @@ function report(ti: TorrentInfo, pieces: readonly boolean[], faults: readonly Fi
     infoHash: hashName(ti.infoHashes()),
     numPieces: ti.numPieces(),
     badPieces: bad,
+    bytes: { good, ...sum },
     badFiles: files,
   })
   return ok ? 0 : 1
 }
 
+/** `good: 1.2 GiB, missing: 36 KiB`. */
+function sumText(good: number, sum: Readonly<Record<BlockState, number>>): string {
+  const parts = [['good', good] as const, ...WORDS.map(([state, word]) => [word, sum[state]] as const)]
+  const shown = parts.filter(([, bytes]) => bytes > 0)
+  return shown.map(([word, bytes]) => `${word}: ${formatBytes(bytes)}`).join(', ')
+}
+
 /** Files that are not as they should be, in order. */
-function badFiles(
-  ti: TorrentInfo,
-  badPieces: readonly number[],
-  faults: readonly FileFault[],
-): { readonly index: number; readonly path: string; readonly fault: string }[] {
-  const layout = ti.files()
+function badFiles(ti: TorrentInfo, damage: Damage, faults: readonly FileFault[]): BadFile[] {
   const found = new Map<number, string>(faults.map(({ index, fault }) => [index, fault]))
-  for (const piece of badPieces) {
-    for (const { fileIndex, size } of layout.mapBlock(piece, 0, layout.pieceSize(piece))) {
-      if (size > 0 && !layout.padFileAt(fileIndex) && !found.has(fileIndex)) found.set(fileIndex, 'in a bad piece')
-    }
+  for (const [index, ranges] of damage) {
+    if (found.has(index)) continue
+    const certain = ranges.every(({ state }) => state !== 'suspect')
+    found.set(index, certain ? 'damaged' : 'in a bad piece')
   }
   const inOrder = [...found].sort(([a], [b]) => a - b)
-  return inOrder.map(([index, fault]) => ({ index, path: layout.filePath(index), fault }))
+  const files = ti.files()
+  return inOrder.map(([index, fault]) => ({
+    index,
+    path: files.filePath(index),
+    fault,
+    ranges: damage.get(index) ?? [],
+  }))
+}
+
+/** `dir/file: too short; blocks 0-3 suspect, 4-9 missing`. Files of v1 torrents do not begin with a block: theirs are bytes. */
+function fileText(ti: TorrentInfo, { index, path, fault, ranges }: BadFile): string {
+  const head = `${printable(path)}: ${fault}`
+  const isAll = ranges.length === 1 && ranges[0]!.to - ranges[0]!.from === ti.files().fileSize(index)
+  if (ranges.length === 0 || (isAll && ranges[0]!.state === 'missing')) return head
+  const parts = WORDS.flatMap(([state, word]) => {
+    const own = ranges.filter(range => range.state === state).slice(0, MAX_LISTED_RANGES + 1)
+    const shown = own.slice(0, MAX_LISTED_RANGES).map(range => rangeText(range, ti.v2()))
+    if (own.length > MAX_LISTED_RANGES) shown.push('...')
+    return shown.length === 0 ? [] : [`${word}: ${shown.join(', ')}`]
+  })
+  return `${head}; ${ti.v2() ? 'blocks' : 'bytes'} ${parts.join('; ')}`
+}
+
+function rangeText({ from, to }: DamagedRange, inBlocks: boolean): string {
+  const unit = inBlocks ? defaultBlockSize : 1
+  const [first, last] = [Math.floor(from / unit), Math.floor((to - 1) / unit)]
+  return first === last ? `${first}` : `${first}-${last}`
 }

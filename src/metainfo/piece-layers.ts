@@ -29,11 +29,7 @@ const NO_BITS = new Bitfield()
  */
 export function parsePieceLayers(t: TokenTable, layers: number, files: FileStorage): FileTrees {
   const count = files.numFiles()
-  const out: FileTrees = {
-    trees: new Array<Uint8Array>(count).fill(NONE),
-    masks: new Array<Bitfield>(count).fill(NO_BITS),
-    verified: new Array<Bitfield>(count).fill(NO_BITS),
-  }
+  const out = noTrees(count)
   const byRoot = new Map<string, number>()
   for (let i = 0; i < count; i++) {
     if (files.fileSize(i) <= files.pieceLength()) continue
@@ -41,8 +37,7 @@ export function parsePieceLayers(t: TokenTable, layers: number, files: FileStora
     const key = root === null ? '' : bytesToBinary(root)
     if (!byRoot.has(key)) byRoot.set(key, i)
   }
-  const blocksPerPiece = files.blocksPerPiece()
-  const pad = merklePad(blocksPerPiece, 1)
+  const pad = merklePad(files.blocksPerPiece(), 1)
   for (let key = layers + 1; t.kind(key) !== TOKEN_END; key = t.next(key + 1)) {
     const value = key + 1
     if (t.stringLength(key) !== HASH_SIZE || t.kind(value) !== TOKEN_STRING) invalid()
@@ -54,10 +49,7 @@ export function parsePieceLayers(t: TokenTable, layers: number, files: FileStora
     if (t.stringLength(value) !== pieces * HASH_SIZE) invalid()
     const layer = t.string(value).slice()
     if (!bytesEqual(merkleRoot(layer, pad), root)) invalid()
-    out.trees[file] = layer
-    out.masks[file] = pieceLayerMask(pieces)
-    // with pieces of one block the hashes of pieces are those of blocks
-    if (blocksPerPiece === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)
+    setLayer(out, files, file, layer)
     byRoot.delete(rootKey)
   }
   return out
@@ -73,11 +65,7 @@ export function restorePieceLayers(
   masks: readonly Bitfield[],
 ): FileTrees {
   const count = files.numFiles()
-  const out: FileTrees = {
-    trees: new Array<Uint8Array>(count).fill(NONE),
-    masks: new Array<Bitfield>(count).fill(NO_BITS),
-    verified: new Array<Bitfield>(count).fill(NO_BITS),
-  }
+  const out = noTrees(count)
   const blocksPerPiece = files.blocksPerPiece()
   for (let file = 0; file < Math.min(count, trees.length); file++) {
     const root = files.rootView(file)
@@ -87,13 +75,39 @@ export function restorePieceLayers(
     const tree = new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root)
     if (mask === undefined || mask.empty()) tree.loadTree(hashes)
     else tree.loadSparseTree(hashes, mask)
-    const layer = tree.pieceLayer
-    if (layer === null) continue
-    out.trees[file] = layer
-    out.masks[file] = pieceLayerMask(files.fileNumPieces(file))
-    if (blocksPerPiece === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)
+    if (tree.pieceLayer !== null) setLayer(out, files, file, tree.pieceLayer)
   }
   return out
+}
+
+/**
+ * Piece layers that are known to be right, in the form of `AddTorrentParams`.
+ *
+ * @param layers of each file, 32 bytes per piece; those of files that need none are passed over
+ */
+export function treesOfLayers(files: FileStorage, layers: readonly Uint8Array[]): FileTrees {
+  const out = noTrees(files.numFiles())
+  for (let file = 0; file < out.trees.length; file++) {
+    const layer = layers[file] ?? NONE
+    if (files.fileSize(file) <= files.pieceLength() || layer.length !== files.fileNumPieces(file) * HASH_SIZE) continue
+    setLayer(out, files, file, layer)
+  }
+  return out
+}
+
+function noTrees(count: number): FileTrees {
+  return {
+    trees: new Array<Uint8Array>(count).fill(NONE),
+    masks: new Array<Bitfield>(count).fill(NO_BITS),
+    verified: new Array<Bitfield>(count).fill(NO_BITS),
+  }
+}
+
+function setLayer(out: FileTrees, files: FileStorage, file: number, layer: Uint8Array): void {
+  out.trees[file] = layer
+  out.masks[file] = pieceLayerMask(files.fileNumPieces(file))
+  // with pieces of one block the hashes of pieces are those of blocks
+  if (files.blocksPerPiece() === 1) out.verified[file] = new Bitfield(files.fileNumBlocks(file), true)
 }
 
 /** Marks the nodes of the piece layer. It ends with the last of them: a whole mask may take a bit per block. */

@@ -20,7 +20,7 @@ import { HASH_SIZE } from './merkle.ts'
 import { failLoad } from './parse-file-entry.ts'
 import { type InfoRecord, parseInfo } from './parse-info.ts'
 import { parseTorrentFile, type TorrentFileRecord } from './parse-torrent-file.ts'
-import { type FileTrees, restorePieceLayers } from './piece-layers.ts'
+import { type FileTrees, restorePieceLayers, treesOfLayers } from './piece-layers.ts'
 import { decodeTorrentBuffer, decodeTorrentFile, decodeTorrentValue } from './torrent-source.ts'
 import { type WebSeedEntry, WebSeedType } from './web-seed-entry.ts'
 
@@ -321,7 +321,15 @@ export class TorrentInfo {
     return layer.subarray(at, at + HASH_SIZE)
   }
 
-  /** Hashes of the pieces of a file of a v2 torrent, 32 bytes each; empty if they are not known. @internal */
+  /**
+   * Hashes of the pieces of a file of a v2 torrent, 32 bytes each: a view that must not be changed. Of a file of at
+   * most one piece that is the root. Empty if they are not known, and of pad files, empty files and v1 torrents.
+   *
+   * What came with the torrent file: a session does not add what peers tell.
+   *
+   * @throws RangeError if there is no such file
+   * @deprecated `AddTorrentParams.merkleTrees`, or `TorrentHandle.pieceLayers`
+   */
   pieceLayer(file: number): Uint8Array {
     const files = this.#layout
     if (files.padFileAt(file)) return NO_BYTES
@@ -365,6 +373,23 @@ export class TorrentInfo {
     const copy = new TorrentInfo(this)
     copy.#fileTrees = restorePieceLayers(this.#layout, trees, masks)
     return copy
+  }
+
+  /**
+   * A copy with these piece layers.
+   *
+   * @param layers of each file, 32 bytes a piece; empty for files that need none. They are kept, and not checked
+   * @internal
+   */
+  withPieceLayers(layers: readonly Uint8Array[]): TorrentInfo {
+    const copy = new TorrentInfo(this)
+    copy.#fileTrees = treesOfLayers(this.#layout, layers)
+    return copy
+  }
+
+  /** Whether piece layers came with the torrent file, each then checked against its root. @deprecated */
+  v2PieceHashesVerified(): boolean {
+    return this.#fileTrees !== null
   }
 
   /** What came with the file about its merkle trees. @internal */

@@ -10,7 +10,7 @@ import { LibtorrentError, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import type { AddTorrentParams } from './add-torrent-params.ts'
 import { ANY_SIZE, exactEntry } from './exact-entry.ts'
-import { MerkleTree } from './merkle-tree.ts'
+import { restorePieceLayers } from './piece-layers.ts'
 import { trackerTiers } from './resume-write.ts'
 import type { TorrentInfo } from './torrent-info.ts'
 
@@ -31,10 +31,13 @@ export function writeTorrentFile(params: AddTorrentParams, flags = 0): Entry {
 /**
  * A .torrent file.
  *
- * @param flags combination of `WriteFlags`: `allowMissingPieceLayer` for v2 torrents whose piece hashes are not
- *   known, `noHttpSeeds` to leave out web seeds, `includeDhtNodes`
- * @throws LibtorrentError `torrentMissingInfo` without metadata, `torrentMissingPieceLayer` and
- *   `torrentInvalidPieceLayer` if the piece hashes of a v2 torrent are not known or not all of them are
+ * A v2 torrent that came by a magnet link can be written as soon as all its piece hashes are known, which is at the
+ * latest when it is complete: from what `saveResumeData` gives with `saveInfoDict`.
+ *
+ * @param flags combination of `WriteFlags`: `allowMissingPieceLayer` for v2 torrents of whose piece hashes nothing is
+ *   known (others must ask peers for them), `noHttpSeeds` to leave out web seeds, `includeDhtNodes`
+ * @throws LibtorrentError `torrentMissingInfo` without metadata, `torrentMissingPieceLayer` if the trees of a v2
+ *   torrent are not known, `torrentInvalidPieceLayer` if they are known in part or are wrong
  */
 export function writeTorrentFileBuf(params: AddTorrentParams, flags = 0): Uint8Array {
   const info = infoOf(params)
@@ -43,9 +46,10 @@ export function writeTorrentFileBuf(params: AddTorrentParams, flags = 0): Uint8A
   if (params.comment !== '') out['comment'] = params.comment
   if (params.creationDate !== 0) out['creation date'] = params.creationDate
   if (params.createdBy !== '') out['created by'] = params.createdBy
-  if (params.merkleTrees.length > 0) out['piece layers'] = pieceLayers(params, info)
-  else if (info.v2() && (flags & WriteFlags.allowMissingPieceLayer) === 0) {
-    fail(LibtorrentErrors.torrentMissingPieceLayer)
+  if (info.v2()) {
+    const layers = pieceLayers(params, info)
+    if (layers !== null) out['piece layers'] = layers
+    else if ((flags & WriteFlags.allowMissingPieceLayer) === 0) fail(LibtorrentErrors.torrentMissingPieceLayer)
   }
   if (params.urlSeeds.length > 0 && (flags & WriteFlags.noHttpSeeds) === 0) out['url-list'] = params.urlSeeds
   if (params.dhtNodes.length > 0 && (flags & WriteFlags.includeDhtNodes) !== 0) out['nodes'] = params.dhtNodes
@@ -64,27 +68,32 @@ function infoOf(params: AddTorrentParams): TorrentInfo {
   return params.ti
 }
 
-/** By root of the file; files of one piece have none. @see BEP 52 */
-function pieceLayers(params: AddTorrentParams, info: TorrentInfo): Dictionary {
+/**
+ * By root of the file; files of one piece have none.
+ *
+ * @returns `null` if nothing is known of the trees
+ * @see BEP 52
+ */
+function pieceLayers(params: AddTorrentParams, info: TorrentInfo): Dictionary | null {
   const files = info.layout()
-  if (params.merkleTrees.length !== files.numFiles()) fail(LibtorrentErrors.torrentMissingPieceLayer)
+  const { merkleTrees, merkleTreeMask } = params
+  if (merkleTrees.length > 0 && merkleTrees.length !== files.numFiles()) {
+    fail(LibtorrentErrors.torrentMissingPieceLayer)
+  }
+  const known = restorePieceLayers(files, merkleTrees, merkleTreeMask).trees
   const layers = Object.create(null) as Dictionary
   const missing: string[] = []
   for (let i = 0; i < files.numFiles(); i++) {
     const root = files.rootView(i)
     if (files.padFileAt(i) || files.fileSize(i) <= files.pieceLength() || root === null) continue
     const key = bytesToBinary(root)
-    const tree = new MerkleTree(files.fileNumBlocks(i), files.blocksPerPiece(), root)
-    const mask = params.merkleTreeMask[i]
-    if (mask === undefined || mask.empty()) tree.loadTree(params.merkleTrees[i]!)
-    else tree.loadSparseTree(params.merkleTrees[i]!, mask)
-    const layer = tree.pieceLayer
-    if (layer !== null) layers[key] = layer
+    if (known[i]!.length > 0) layers[key] = known[i]!
     else missing.push(key)
   }
   // files with the same content share a layer, which is known if one of them has it
-  if (missing.some(key => !(key in layers))) fail(LibtorrentErrors.torrentInvalidPieceLayer)
-  return layers
+  if (!missing.some(key => !(key in layers))) return layers
+  if (merkleTrees.length === 0) return null
+  return fail(LibtorrentErrors.torrentInvalidPieceLayer)
 }
 
 /** Similar torrents and collections that the torrent file had outside its info dictionary. @see BEP 38 */

@@ -28,7 +28,7 @@ import { OpenFileState } from '../core/open-file-state.ts'
 import type { PartialPieceInfo } from '../core/partial-piece-info.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import type { RenamedFiles } from '../metainfo/renamed-files.ts'
-import type { TorrentInfo } from '../metainfo/torrent-info.ts'
+import { TorrentInfo } from '../metainfo/torrent-info.ts'
 import type { PeerInfo } from '../peer/peer-info.ts'
 import { TorrentHandleFlags } from '../torrent/handle-flags.ts'
 import { addPiece, readPiece } from '../torrent/piece-reader.ts'
@@ -171,7 +171,24 @@ export class TorrentHandle {
     return this.#call(torrent => torrent.metadata.set(metadata.slice()) === 'taken')
   }
 
-  /** The piece layer of each file of a v2 torrent, hashes one after the other; empty for other files. */
+  /**
+   * A copy of the metadata that has the piece layers of a v2 torrent too; `null` if not all of them are known.
+   *
+   * @deprecated `saveResumeData` with `saveInfoDict`, then `writeTorrentFile`
+   */
+  torrentFileWithHashes(): TorrentInfo | null {
+    const { info } = this.torrent()
+    if (info === null) return null
+    if (!info.v2()) return new TorrentInfo(info)
+    return info.hasPieceLayers() ? info.withPieceLayers(this.pieceLayers()) : null
+  }
+
+  /**
+   * The piece layer of each file of a v2 torrent, 32 bytes a piece; of a file of at most one piece that is its root.
+   * Empty where it is not known, and for pad files and empty files.
+   *
+   * @returns an empty list for v1 torrents, and as long as there is no metadata
+   */
   pieceLayers(): Uint8Array[] {
     const { info } = this.torrent()
     if (info === null || !info.v2()) return []

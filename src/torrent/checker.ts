@@ -205,7 +205,7 @@ export class Checker {
     const perJob = Math.max(1, Math.floor(JOB_BYTES / geometry.pieceLength))
     const budget = Math.max(settings.checkingMemUsage * BLOCK_SIZE, JOB_BYTES * 2)
     const atOnce = Math.max(6, Math.ceil(budget / (perJob * geometry.pieceLength)))
-    const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
+    const want = { v1: content.checksV1, v2: content.info.v2(), blockHashes: false }
     while (this.#running && this.#underWay.size < atOnce && this.#next < geometry.numPieces) {
       const first = this.#next
       const count = Math.min(perJob, geometry.numPieces - first)
@@ -300,7 +300,7 @@ export class Checker {
       this.#checked -= count
       this.#underWay.add(resumeAt)
       const run = this.#run
-      const want = { v1: content.info.v1(), v2: content.info.v2(), blockHashes: false }
+      const want = { v1: content.checksV1, v2: content.info.v2(), blockHashes: false }
       torrent.env.disk.hashPieces(content.storage!, resumeAt, count, want, rest =>
         torrent.env.turn.run('check', () => {
           if (run === this.#run) this.#hashed(resumeAt, count, rest)

@@ -76,6 +76,9 @@ export class Content {
   /** What was set piece by piece, while there is no picker that knows. */
   #pieceOverrides: ArrayLike<number> | null = null
 
+  /** Pieces are compared with their v1 hashes: unless there are v2 ones and `TorrentFlags.disableV1Hashes` is set. */
+  readonly checksV1: boolean
+
   readonly #host: ContentHost
   readonly #disk: DiskIo
   readonly #turn: Turn
@@ -88,7 +91,6 @@ export class Content {
   #writes = 0
   #diskMovedAt = 0
   #stalled = false
-  readonly #checksV1: boolean
 
   /**
    * @param trees    what is known of the v2 hashes, `null` if there are none
@@ -106,10 +108,10 @@ export class Content {
     loops: PickerLoops,
   ) {
     this.info = info
+    this.checksV1 = info.v1() && checksV1
     this.files = info.layout()
     this.geometry = new Geometry(this.files, info.v1())
     this.priorities = new Priorities(this.files, filePriorities)
-    this.#checksV1 = info.v1() && (checksV1 || trees === null)
     this.proofs = trees === null ? null : new PieceProofs(trees, this.files, this.#proofHost(host))
     this.#host = host
     this.#disk = disk
@@ -352,7 +354,7 @@ export class Content {
   /** What a piece must hash to. */
   expected(piece: PieceIndex): PieceHashes {
     return {
-      v1: this.#checksV1 ? this.info.pieceHashView(piece) : null,
+      v1: this.checksV1 ? this.info.pieceHashView(piece) : null,
       v2: this.proofs?.trees.pieceRoot(piece) ?? null,
       blocks: this.proofs?.trees.blockHashes(piece) ?? null,
     }

@@ -8,6 +8,9 @@ import type { MerkleTree } from '../metainfo/merkle-tree.ts'
 const PAGE = 512
 const NO_HASHES = new Uint8Array(0)
 
+/** What a candidate turned out to be. */
+export type Verdict = 'passed' | 'failed' | 'doubtful'
+
 interface Page {
   readonly hashes: Uint8Array
   /** One byte a piece. */
@@ -61,12 +64,12 @@ export class HashCandidates {
    * Decides the candidates of a range of pieces as far as the tree allows, and forgets those.
    *
    * A candidate whose piece hash is known is compared with it. Where a node further up is the first that is known,
-   * all pieces under it can be decided at once, when there are candidates for all of them; if they are right the
-   * tree takes them.
+   * all pieces under it can be decided at once, when there are candidates for all of them: if they are right the
+   * tree takes them. If not, one or more are wrong; they stay candidates.
    *
    * @param decided called for each of them
    */
-  settle(tree: MerkleTree, first: number, end: number, decided: (piece: number, passed: boolean) => void): void {
+  settle(tree: MerkleTree, first: number, end: number, decided: (piece: number, verdict: Verdict) => void): void {
     for (let piece = this.#next(first, end); piece >= 0; ) {
       const layers = tree.layersToKnown(piece)
       const start = Math.floor(piece / 2 ** layers) * 2 ** layers
@@ -74,12 +77,12 @@ export class HashCandidates {
       if (layers === 0) {
         const passed = equalAt(this.#get(piece)!, 0, tree.pieceRoot(piece)!, 0, HASH_SIZE)
         this.delete(piece)
-        decided(piece, passed)
+        decided(piece, passed ? 'passed' : 'failed')
       } else if (this.#hasAll(start, stop)) {
         const passed = this.#offer(tree, start, stop, 2 ** layers)
         for (let i = start; i < stop; i++) {
-          this.delete(i)
-          decided(i, passed)
+          if (passed) this.delete(i)
+          decided(i, passed ? 'passed' : 'doubtful')
         }
       }
       piece = this.#next(stop, end)

@@ -16,6 +16,8 @@ export interface RootVerdict {
   readonly passed: PieceIndex[]
   /** Their data is wrong; which of their blocks is known if their block hashes are. */
   readonly failed: PieceIndex[]
+  /** At least one of them is wrong, nobody knows which: they stay undecided. */
+  readonly doubtful: PieceIndex[]
 }
 
 /** Outcome of {@link HashTrees.addHashes}. */
@@ -139,14 +141,14 @@ export class HashTrees {
    * Takes the root that was computed from the data of a piece.
    *
    * If nothing is known to compare it with it is kept as a candidate, until hashes come, or candidates for all pieces
-   * under a known node are there; if those are wrong all of them fail, as it cannot be told which is.
+   * under a known node are there. If those do not add up, it cannot be told which is wrong: libtorrent gives all of them
+   * up, here they wait for hashes that tell.
    *
    * @param root 32 bytes, copied
-   * @returns the pieces that are decided now, this and others; both lists empty: still unknown. The candidates of all
-   *   of them are forgotten
+   * @returns the pieces that are decided now, this and others, whose candidates are forgotten; none: still unknown
    */
   setPieceRoot(piece: PieceIndex, root: Uint8Array): RootVerdict {
-    const verdict: RootVerdict = { passed: [], failed: [] }
+    const verdict: RootVerdict = { passed: [], failed: [], doubtful: [] }
     const file = this.#files.fileIndexAtPiece(piece)
     const known = this.pieceRoot(piece)
     if (known !== null || !this.#hasTree(file)) {
@@ -201,7 +203,7 @@ export class HashTrees {
     const added = tree.addHashes(base, index, hashes.subarray(0, run), hashes.subarray(run))
     if (added === null) return null
     this.#store(file, tree, before)
-    const out: AddedPieces = { passed: [], failed: [], blocks: [] }
+    const out: AddedPieces = { passed: [], failed: [], doubtful: [], blocks: [] }
     const first = this.#first[file]!
     for (const each of [first, ...(this.#others.get(first) ?? [])]) {
       this.#settle(each, tree, added.firstPiece, added.endPiece, out)
@@ -363,8 +365,8 @@ export class HashTrees {
     const candidates = this.#candidates.get(file)
     if (candidates === undefined) return
     const offset = this.#files.pieceIndexAtFile(file)
-    candidates.settle(tree, first, end, (piece, passed) => {
-      ;(passed ? verdict.passed : verdict.failed).push(piece + offset)
+    candidates.settle(tree, first, end, (piece, verdictOf) => {
+      verdict[verdictOf].push(piece + offset)
     })
     if (candidates.count === 0) this.#candidates.delete(file)
   }

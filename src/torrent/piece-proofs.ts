@@ -30,7 +30,7 @@ export interface ProofHost {
 export const DIGEST_SIZE = 32
 /** Pieces with unknown roots whose blocks' digests are kept: they tell who sent what is bad, should it be. */
 const MAX_KEPT_DIGESTS = 1024
-export const NOTHING_DECIDED: RootVerdict = Object.freeze({ passed: [], failed: [] })
+export const NOTHING_DECIDED: RootVerdict = Object.freeze({ passed: [], failed: [], doubtful: [] })
 
 export class PieceProofs {
   readonly trees: HashTrees
@@ -64,7 +64,8 @@ export class PieceProofs {
     // it may have come meanwhile
     const known = this.trees.pieceRoot(piece)
     if (known === null) return this.trees.setPieceRoot(piece, root)
-    return bytesEqual(known, root) ? { passed: [piece], failed: [] } : { passed: [], failed: [piece] }
+    const right = bytesEqual(known, root)
+    return { passed: right ? [piece] : [], failed: right ? [] : [piece], doubtful: [] }
   }
 
   judgeBlocks(piece: PieceIndex, blockHashes: Uint8Array): RootVerdict {
@@ -87,6 +88,10 @@ export class PieceProofs {
         return
       }
       this.#unpark(piece, (p, hashes) => this.#host.parkedFailed(p, hashes))
+    }
+    if (verdict.doubtful.length > 0 && verdict.doubtful.every(piece => this.#host.havePiece(piece))) {
+      this.#host.inconsistentHashes(verdict.doubtful[0]!)
+      return
     }
     for (const piece of verdict.passed) {
       if (piece !== but) this.#unpark(piece, (p, hashes) => this.#host.parkedPassed(p, hashes))

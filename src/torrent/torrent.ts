@@ -290,7 +290,9 @@ export class Torrent implements SwarmHost, AlertTorrent {
     }
     if (changes(TorrentFlags.stopWhenReady)) this.stopWhenReady = on(TorrentFlags.stopWhenReady)
     if (changes(TorrentFlags.updateSubscribe)) this.subscribed = on(TorrentFlags.updateSubscribe)
-    const kept = (this.otherFlags & ~(mask & KEPT_FLAGS)) | (flags & mask & KEPT_FLAGS)
+    // which hashes count is settled when a torrent is added
+    const settable = mask & KEPT_FLAGS & ~TorrentFlags.disableV1Hashes
+    const kept = (this.otherFlags & ~settable) | (flags & settable)
     if (kept !== this.otherFlags) {
       this.otherFlags = kept
       this.needSave.config()
@@ -342,16 +344,17 @@ export class Torrent implements SwarmHost, AlertTorrent {
       this.pause(false)
       return
     }
+    const v1Disabled = info.v2() && (params.flags & TorrentFlags.disableV1Hashes) !== 0
+    if (!v1Disabled) this.otherFlags &= ~TorrentFlags.disableV1Hashes
     const priorities = params.filePriorities.slice(0, info.numFiles())
     if (params.flags & TorrentFlags.defaultDontDownload) {
       while (priorities.length < info.numFiles()) priorities.push(0)
     }
     const trees = info.v2() ? treesOf(info, params) : null
-    const checksV1 = (params.flags & TorrentFlags.disableV1Hashes) === 0
     this.content = new Content(
       info,
       trees,
-      checksV1,
+      !v1Disabled,
       priorities,
       new PieceEvents(this),
       env.disk,

@@ -220,7 +220,15 @@ describe('verify', () => {
     truncateSync(at('cut/set/a.bin'), 1000)
     const cut = await cli('verify', torrent, '--save-path', at('cut'), '--json')
     expect(cut.code).toBe(1)
-    expect(cut.command.events.at(-1)!['badFiles']).toContainEqual({ index: 0, path: 'set/a.bin', fault: 'too short' })
+    expect(cut.command.events.at(-1)!['badFiles']).toContainEqual({
+      index: 0,
+      path: 'set/a.bin',
+      fault: 'too short',
+      ranges: [
+        { from: 0, to: 1000, state: 'suspect' },
+        { from: 1000, to: SIZE, state: 'missing' },
+      ],
+    })
 
     const none = await cli('verify', torrent, '--save-path', at('none'), '--json')
     expect(none.code).toBe(1)
