@@ -288,6 +288,12 @@ export class HashTrees {
     return base < layers && index + count <= 2 ** (layers - base) && proofLayers < layers - base
   }
 
+  /** Hashes of a file's pieces, 32 bytes each: a view. Of a file of at most a piece it is the root. `null` if one is missing. */
+  pieceLayer(file: FileIndex): Uint8Array | null {
+    if (!this.#hasTree(file)) return NONE
+    return this.#isSmall(file) ? this.#files.rootView(file) : (this.#existing(file)?.pieceLayer ?? null)
+  }
+
   /**
    * Piece layer of each file as a .torrent has them: 32 bytes per piece, none for files of at most a piece. Views.
    *

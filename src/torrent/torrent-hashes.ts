@@ -35,6 +35,7 @@ export class TorrentHashes implements HashExchange {
   readonly #picker: HashPicker
   readonly #waiting = new RingQueue<Waiting>()
   #hashing = 0
+  #poked = false
 
   /** @param content of a torrent with v2 hashes */
   constructor(torrent: Torrent, content: Content, trees: HashTrees) {
@@ -62,23 +63,28 @@ export class TorrentHashes implements HashExchange {
     return true
   }
 
-  rejected(peer: PeerConnection, request: HashRequest): void {
+  rejected(_peer: PeerConnection, request: HashRequest): void {
     const file = this.#trees.fileOfRoot(request.root)
     if (file < 0) return
     this.#picker.rejected(file, request)
-    this.#poke(peer)
+    this.#poke()
   }
 
   /** A piece failed: which of its blocks was it? */
   wantBlocks(piece: PieceIndex): void {
     if (this.#trees.blockHashes(piece) !== null || this.#content.geometry.blocksInPiece(piece) < 2) return
     this.#picker.wantBlocks(piece)
-    this.#poke(null)
+    this.#poke()
   }
 
-  /** @param but has just said no */
-  #poke(but: PeerConnection | null): void {
-    for (const peer of this.#torrent.swarm.connections) if (peer !== but) peer.hashes.maybeRequest()
+  /** There is something to ask for. At the end of the turn: a connection that closes says no for what it was asked. */
+  #poke(): void {
+    if (this.#poked) return
+    this.#poked = true
+    this.#torrent.env.turn.later(() => {
+      this.#poked = false
+      for (const peer of this.#torrent.swarm.connections) peer.hashes.maybeRequest()
+    })
   }
 
   // ---- what we are asked -------------------------------------------------------------------------

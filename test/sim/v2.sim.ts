@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { PeerBanAlert } from '../../src/alert/peer-alerts.ts'
 import { TorrentErrorAlert } from '../../src/alert/torrent-alerts.ts'
 import { BLOCK_SIZE } from '../../src/core/brands.ts'
-import { InfoHash } from '../../src/core/digest.ts'
+import { InfoHash, type Sha1Hash } from '../../src/core/digest.ts'
 import { ProtocolVersion, TorrentFlags } from '../../src/core/enums.ts'
 import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
 import { sha256 } from '../../src/core/hash.ts'
@@ -11,7 +11,8 @@ import { CreateFlags } from '../../src/metainfo/create-flags.ts'
 import { loadTorrentBuffer } from '../../src/metainfo/load-torrent.ts'
 import { readResumeData } from '../../src/metainfo/resume-read.ts'
 import { writeResumeDataBuf } from '../../src/metainfo/resume-write.ts'
-import type { TorrentInfo } from '../../src/metainfo/torrent-info.ts'
+import { TorrentInfo } from '../../src/metainfo/torrent-info.ts'
+import { PeerConnection } from '../../src/peer/peer-connection.ts'
 import { buildResumeParams } from '../../src/torrent/resume-state.ts'
 import { FakePeer } from './lib/fake-peer.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
@@ -25,6 +26,7 @@ const SIZES = [BLOCK_SIZE, PIECE, 4 * PIECE, 0, 7, 3 * PIECE + 100, 9 * PIECE - 
 
 /** Only the info dictionary is known, as after a magnet link. */
 function withoutLayers(params: AddTorrentParams): void {
+  params.ti = TorrentInfo.fromInfoSection(params.ti!.infoSection())
   params.merkleTrees = []
   params.merkleTreeMask = []
   params.verifiedLeafHashes = []
@@ -39,10 +41,10 @@ function asMagnet(params: AddTorrentParams): void {
 
 /** A client that has never heard of BitTorrent v2. */
 function asV1Client(params: AddTorrentParams): void {
+  withoutLayers(params)
   const ti = params.ti!
   const v1 = new InfoHash(ti.infoHashes().v1)
   params.infoHashes = v1
-  withoutLayers(params)
   params.ti = Object.assign(ti, { v2: () => false, infoHashes: () => v1 }) as TorrentInfo
 }
 
@@ -54,10 +56,34 @@ function asV2Client(params: AddTorrentParams): void {
   params.ti = Object.assign(ti, { v1: () => false, infoHashes: () => v2 }) as TorrentInfo
 }
 
-function finish(swarm: Swarm): void {
-  swarm.close()
-  for (const node of swarm.nodes) expect(node.holds(swarm.torrent), node.name).toBe(true)
+/** The torrent as a client of v2 calls it. */
+function ofV2(torrent: SimTorrent): SimTorrent {
+  const hashes = loadTorrentBuffer(torrent.file).ti!.infoHashes()
+  return { ...torrent, infoHash: hashes.get(ProtocolVersion.V2) as Sha1Hash }
 }
+
+function finish(swarm: Swarm): void {
+  const torrents = swarm.nodes.map(node => (node.handle.infoHashes().hasV1() ? swarm.torrent : ofV2(swarm.torrent)))
+  swarm.close()
+  for (const [i, node] of swarm.nodes.entries()) expect(node.holds(torrents[i]!), node.name).toBe(true)
+}
+
+// a session that makes itself a client of v1 does not know the bit that says v2
+const { onInfoHash } = PeerConnection.prototype
+beforeAll(() => {
+  vi.spyOn(PeerConnection.prototype, 'onInfoHash').mockImplementation(function (
+    this: PeerConnection,
+    reserved: Uint8Array,
+    infoHash: Uint8Array,
+  ) {
+    const isOld = v1Clients.some(node => node.engine.peers === this.session)
+    onInfoHash.call(this, isOld ? reserved.map((byte, i) => (i === 7 ? byte & ~0x10 : byte)) : reserved, infoHash)
+  })
+})
+afterAll(() => {
+  vi.restoreAllMocks()
+})
+const v1Clients: SwarmNode[] = []
 
 function bans(node: SwarmNode): string[] {
   return node.alerts.filter(alert => alert instanceof PeerBanAlert).map(alert => alert.ep[0])
@@ -95,7 +121,8 @@ describe('swarms', () => {
           kindOf(i)?.(p)
           trackers(p)
         }
-        swarm.add(`leech ${i}`, { host: line, settings, params })
+        const node = swarm.add(`leech ${i}`, { host: line, settings, params })
+        if (kindOf(i) === asV1Client) v1Clients.push(node)
       }
       swarm.complete(600_000)
       finish(swarm)
@@ -106,6 +133,7 @@ describe('swarms', () => {
     simulate(12, sim => {
       const swarm = new Swarm(sim, makeFilesTorrent(SIZES, PIECE, HYBRID))
       const old = swarm.add('v1', { has: 'all', params: asV1Client })
+      v1Clients.push(old)
       const both = swarm.add('both')
       const young = swarm.add('v2', { params: asV2Client })
       both.connectTo(old)
@@ -140,7 +168,9 @@ describe('hashes', () => {
       const swarm = new Swarm(sim, torrent)
       const seed = swarm.add('seed', { has: 'all' })
       const leech = swarm.add('leech', { params: withoutLayers })
-      expect(leech.handle.pieceLayers().every(layer => layer.length === 0)).toBe(true)
+      // of files that are a piece, or less, the root is all there is to know
+      const known = leech.handle.pieceLayers().map(layer => layer.length / 32)
+      expect(known.filter(length => length > 1)).toEqual([])
       leech.connectTo(seed)
       swarm.complete(60_000)
       const whole = loadTorrentBuffer(torrent.file)
@@ -222,29 +252,38 @@ describe('hashes', () => {
   })
 
   test('of v1 and v2 that disagree stop the torrent: the v2 ones came with the torrent', () => {
-    simulate(25, sim => inconsistent(sim, false))
+    simulate(25, sim => inconsistent(sim))
   })
 
   test('of v1 and v2 that disagree stop the torrent: the v2 ones come later', () => {
-    simulate(26, sim => inconsistent(sim, true))
+    simulate(26, sim => inconsistent(sim, [0, 1, 2, 3]))
+  })
+
+  test('of v1 and v2 that disagree stop the torrent: the root does not fit all the pieces together', () => {
+    simulate(27, sim => inconsistent(sim, 'all'))
   })
 })
 
-/** A hybrid torrent whose v1 and v2 hashes are of different content, and a seed of each. */
-function inconsistent(sim: Simulation, hashesComeLater: boolean): void {
+/**
+ * A hybrid torrent whose v1 and v2 hashes are of different content, and a seed of each.
+ *
+ * @param before the leech does not know the v2 hashes of pieces, and gets these by their v1 hashes first
+ */
+function inconsistent(sim: Simulation, before: 'all' | readonly number[] | null = null): void {
   const torrent = makeFilesTorrent([8 * PIECE], PIECE, HYBRID, 1, false, 2)
   const swarm = new Swarm(sim, torrent)
-  const v1Seed = swarm.add('v1 seed', { has: 'all', params: asV1Client })
-  const v2Seed = new Swarm(sim, { ...torrent, content: torrent.v2Content! }).add('v2 seed', {
+  const v1Seed = swarm.add('v1 seed', { has: before ?? 'all', params: asV1Client })
+  v1Clients.push(v1Seed)
+  const v2Seed = new Swarm(sim, { ...ofV2(torrent), content: torrent.v2Content! }).add('v2 seed', {
     has: 'all',
     params: asV2Client,
   })
-  const leech = swarm.add('leech', hashesComeLater ? { params: withoutLayers } : {})
+  const leech = swarm.add('leech', before === null ? {} : { params: withoutLayers })
   leech.connectTo(v1Seed)
   sim.run(10_000)
-  if (hashesComeLater) {
-    expect(leech.isSeeding).toBe(true)
-    leech.connectTo(v2Seed)
+  if (before !== null && before !== 'all') {
+    expect(leech.handle.status().numPieces).toBe(before.length)
+    v2Seed.connectTo(leech)
     sim.run(10_000)
   }
   const errors = leech.alerts.filter(alert => alert instanceof TorrentErrorAlert)

@@ -29,7 +29,7 @@ test('a tree is carried from a seed to another by the requests of the picker', (
       const index = trees.fileOfRoot(request.root)
       const hashes = seed.getHashes(index, request)!
       expect(hashes).not.toBeNull()
-      expect(trees.addHashes(index, request, hashes)).toEqual({ passed: [], failed: [], blocks: [] })
+      expect(trees.addHashes(index, request, hashes)).toEqual({ passed: [], failed: [], doubtful: [], blocks: [] })
       picker.received(index, request)
     }
     expect(count).toBe(Math.ceil(Math.ceil(blocks / perPiece) / 512))
