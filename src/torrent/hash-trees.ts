@@ -5,6 +5,7 @@ import type { FileIndex, PieceIndex } from '../core/brands.ts'
 import { bytesEqual, bytesToBinary, equalAt } from '../core/bytes.ts'
 import type { FileStorage } from '../metainfo/file-storage.ts'
 import { HASH_SIZE, merkleNumLayers, merkleNumLeafs, merklePadAt, merkleSubtreeRoot } from '../metainfo/merkle.ts'
+import { getHashes, pieceToHash } from '../metainfo/merkle-serve.ts'
 import { MerkleTree } from '../metainfo/merkle-tree.ts'
 import type { FileTrees } from '../metainfo/piece-layers.ts'
 import { type HashRequest, isPlausible, uncleCount } from '../wire/hash-messages.ts'
@@ -214,15 +215,15 @@ export class HashTrees {
   /** Run and uncles, as the `hashes` message has them; `null` if a needed hash is not known, or there is no such run. */
   getHashes(file: FileIndex, request: HashRequest): Uint8Array | null {
     if (!this.isValidRequest(file, request)) return null
-    const { base, index, count, proofLayers } = request
-    return this.#existing(file)?.getHashes(base, index, count, proofLayers) ?? null
+    const tree = this.#existing(file)
+    return tree === undefined ? null : getHashes(tree, request)
   }
 
   /** The one piece whose block hashes would let `getHashes` answer a request; `null` if one piece would not do. */
   pieceToHash(file: FileIndex, request: HashRequest): PieceIndex | null {
     if (!this.isValidRequest(file, request)) return null
     const tree = this.#existing(file) ?? this.#makeTree(file)
-    const piece = tree.pieceToHash(request.base, request.index, request.count, request.proofLayers)
+    const piece = pieceToHash(tree, request)
     return piece === null ? null : piece + this.#files.pieceIndexAtFile(file)
   }
 
@@ -239,8 +240,7 @@ export class HashTrees {
     const root = tree.pieceRoot(own)
     if (root === null || blockHashes.length !== tree.blocksInPiece(own) * HASH_SIZE) return null
     if (!equalAt(pieceRootOf(blockHashes, 2 ** tree.pieceLevels), 0, root, 0, HASH_SIZE)) return null
-    const { base, index, count, proofLayers } = request
-    return tree.getHashesWith(own, blockHashes, [base, index, count, proofLayers])
+    return getHashes(tree, request, { piece: own, hashes: blockHashes })
   }
 
   /** Block hashes of a piece are of no use any more (it is there): frees them unless the whole file's are stored. */
