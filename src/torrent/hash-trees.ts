@@ -99,7 +99,8 @@ export class HashTrees {
       if (mask === undefined || mask.empty()) tree.loadTree(hashes)
       else tree.loadSparseTree(hashes, mask)
       if (this.#isSmall(file) && !tree.isComplete) continue
-      this.#store(file, tree, before)
+      this.#trees.set(this.#first[file]!, tree)
+      this.#noteComplete(tree, before)
     }
   }
 
@@ -201,11 +202,17 @@ export class HashTrees {
     const run = count * HASH_SIZE
     const added = tree.addHashes(base, index, hashes.subarray(0, run), hashes.subarray(run))
     if (added === null) return null
-    this.#store(file, tree, before)
+    this.#trees.set(this.#first[file]!, tree)
     const out: AddedPieces = { passed: [], failed: [], blocks: [] }
     const first = this.#first[file]!
-    for (const each of [first, ...(this.#others.get(first) ?? [])]) {
-      this.#settle(each, tree, added.firstPiece, added.endPiece, out)
+    const sharing = [first, ...this.otherFiles(first)]
+    for (let decided = -1; decided < out.passed.length; ) {
+      // candidates of one file that prove each other decide those of the others
+      decided = out.passed.length
+      for (const each of sharing) this.#settle(each, tree, added.firstPiece, added.endPiece, out)
+    }
+    this.#noteComplete(tree, before)
+    for (const each of sharing) {
       const offset = this.#files.pieceIndexAtFile(each)
       for (const piece of added.blocks) out.blocks.push(piece + offset)
     }
@@ -349,11 +356,6 @@ export class HashTrees {
     return tree
   }
 
-  #store(file: FileIndex, tree: MerkleTree, hadLayer: boolean): void {
-    this.#trees.set(this.#first[file]!, tree)
-    this.#noteComplete(tree, hadLayer)
-  }
-
   #noteComplete(tree: MerkleTree, hadLayer: boolean): void {
     if (!hadLayer && tree.hasPieceLayer) this.#missing--
   }
@@ -372,7 +374,7 @@ export class HashTrees {
   /** As `#settle`, for the files that share the tree of another. */
   #settleOthers(file: FileIndex, tree: MerkleTree, first: number, end: number, verdict: RootVerdict): void {
     const owner = this.#first[file]!
-    for (const other of [owner, ...(this.#others.get(owner) ?? [])]) {
+    for (const other of [owner, ...this.otherFiles(owner)]) {
       if (other !== file) this.#settle(other, tree, first, end, verdict)
     }
   }
