@@ -5,7 +5,6 @@ import { equalAt } from '../core/bytes.ts'
 import {
   HASH_SIZE,
   mergeHash,
-  merkleFillTree,
   merkleFirstLeaf,
   merkleGetLayer,
   merkleGetParent,
@@ -17,9 +16,17 @@ import {
   merkleNumNodes,
   merklePadAt,
   merkleSubtreeRoot,
+  merkleTreeOver,
 } from './merkle.ts'
 import { type GivenNodes, MaskedNodes, WholeTree } from './merkle-given.ts'
+import { type SavedTree, saveTree } from './merkle-save.ts'
 import { UpperTree } from './merkle-upper.ts'
+
+/** Hashes of the blocks of a piece that the tree does not hold. */
+export interface GivenBlocks {
+  readonly piece: number
+  readonly hashes: Uint8Array
+}
 
 /** What has become known by new hashes. Pieces are counted in the file. */
 export interface AddedHashes {
@@ -30,13 +37,6 @@ export interface AddedHashes {
   /** Pieces whose block hashes have become known. */
   readonly blocks: number[]
 }
-
-/** Most hashes that are read to compute the nodes of one answer. */
-const MAX_READ = 1 << 14
-/** Most nodes of a tree whose block hashes are saved without all of them being known: the mask takes a byte for each. */
-const MAX_MASK = 1 << 24
-
-const NO_HASHES = new Uint8Array(0)
 
 /**
  * What is known of one file's tree: the nodes down to the pieces ({@link UpperTree}), and the hashes of blocks, of all
@@ -176,14 +176,18 @@ export class MerkleTree {
     return this.#isPadding(index) || this.blockHashes(this.#pieceOf(index)) !== null
   }
 
-  /** A node, `null` if it is not known. May be a view. */
-  node(index: number): Uint8Array | null {
+  /**
+   * A node, `null` if it is not known. May be a view.
+   *
+   * @param given block hashes of a piece, which the caller knows to be right
+   */
+  node(index: number, given: GivenBlocks | null = null): Uint8Array | null {
     if (index < merkleNumNodes(2 ** (this.levels - this.pieceLevels))) return this.#upper.node(index)
     const level = merkleGetLayer(index)
     const height = this.levels - level
     if (this.#isPadding(index)) return merklePadAt(height)
     const piece = this.#pieceOf(index)
-    const hashes = this.blockHashes(piece)
+    const hashes = given?.piece === piece ? given.hashes : this.blockHashes(piece)
     if (hashes === null) return null
     const first = (index - merkleLayerStart(level)) * 2 ** height - piece * 2 ** this.pieceLevels
     const blocks = hashes.subarray(first * HASH_SIZE, (first + 2 ** height) * HASH_SIZE)
@@ -206,7 +210,7 @@ export class MerkleTree {
     if (!Number.isInteger(count) || count < 1 || index % leafs !== 0 || height > this.levels) return null
     if (index + leafs > 2 ** (this.levels - base) || index * 2 ** base >= this.numBlocks) return null
     if (height < this.pieceLevels || (base > 0 && base < this.pieceLevels)) return null
-    const tree = this.#subtree(hashes, leafs, base)
+    const tree = merkleTreeOver(hashes, leafs, base)
     const start = merkleLayerStart(this.levels - height) + index / leafs
     const chain = this.#prove(start, merkleNode(tree, 0), uncles)
     if (chain === null) return null
@@ -231,107 +235,12 @@ export class MerkleTree {
   }
 
   /**
-   * A run of hashes with their proofs, as a peer asks for them.
+   * The nodes that are needed to get the tree back from `loadSparseTree`, and which ones they are. See {@link saveTree}.
    *
-   * Layers that would take much hashing are not served: BEP 52 asks for those of blocks and pieces only.
-   *
-   * @param base        layer, counted from the blocks
-   * @param index       first one in its layer
-   * @param proofLayers layers above `base` to prove
-   * @returns the run and then the siblings; `null` if one of them is not known
+   * @returns `hashes` may be the piece layer itself; both are empty if nothing but the root is known
    */
-  getHashes(base: number, index: number, count: number, proofLayers: number): Uint8Array | null {
-    const layer = this.levels - base
-    const stored = base < this.pieceLevels ? 0 : this.pieceLevels
-    if (layer < 0 || index + count > 2 ** layer || count * 2 ** (base - stored) > MAX_READ) return null
-    const first = merkleLayerStart(layer) + index
-    // layers that follow from the run itself need no sibling
-    const ownLayers = merkleNumLayers(merkleNumLeafs(count))
-    const out = new Uint8Array((count + Math.max(0, proofLayers - ownLayers + 1)) * HASH_SIZE)
-    let at = 0
-    for (let i = 0; i < count; i++, at += HASH_SIZE) {
-      const node = this.node(first + i)
-      if (node === null) return null
-      out.set(node, at)
-    }
-    for (let i = ownLayers; i <= proofLayers; i++, at += HASH_SIZE) {
-      const node = merkleLayerStart(layer - i) + Math.floor(index / 2 ** i)
-      const uncle = node === 0 ? null : this.node(merkleGetSibling(node))
-      if (uncle === null) return null
-      out.set(uncle, at)
-    }
-    return out
-  }
-
-  /**
-   * The one piece whose block hashes would let `getHashes` answer; `null` if one piece would not do.
-   *
-   * @param base, index, count, proofLayers as `getHashes`
-   */
-  pieceToHash(base: number, index: number, count: number, proofLayers: number): number | null {
-    if (base >= this.pieceLevels || count * 2 ** base > MAX_READ || index + count > 2 ** (this.levels - base))
-      return null
-    const blocks = 2 ** base
-    const first = Math.floor((index * blocks) / 2 ** this.pieceLevels)
-    const last = Math.min(Math.floor(((index + count) * blocks - 1) / 2 ** this.pieceLevels), this.numPieces - 1)
-    let missing: number | null = null
-    for (let piece = first; piece <= last; piece++) {
-      if (this.blockHashes(piece) !== null) continue
-      if (missing !== null) return null
-      missing = piece
-    }
-    if (missing === null || this.pieceRoot(missing) === null) return null
-    // siblings below the piece layer are in the first piece
-    const ownLayers = merkleNumLayers(merkleNumLeafs(count))
-    for (let i = Math.max(ownLayers, this.pieceLevels - base); i <= proofLayers; i++) {
-      const node = merkleLayerStart(this.levels - base - i) + Math.floor(index / 2 ** i)
-      if (node === 0 || !this.hasNode(merkleGetSibling(node))) return null
-    }
-    return missing
-  }
-
-  /** As `getHashes`, with block hashes of one piece, which the caller knows to be right. */
-  getHashesWith(
-    piece: number,
-    blockHashes: Uint8Array,
-    [base, index, count, proofLayers]: readonly [number, number, number, number],
-  ): Uint8Array | null {
-    if (this.blockHashes(piece) !== null) return this.getHashes(base, index, count, proofLayers)
-    this.#blocks ??= new Map()
-    this.#blocks.set(piece, blockHashes)
-    const hashes = this.getHashes(base, index, count, proofLayers)
-    this.dropBlockHashes(piece)
-    return hashes
-  }
-
-  /**
-   * The nodes that are needed to get the tree back from `loadSparseTree`, and which ones they are. The mask ends with
-   * the last of them. Block hashes of single pieces are left out of trees of 2^24 nodes and more: they are not
-   * worth a mask of that size.
-   *
-   * @returns `hashes` may be the piece layer itself
-   */
-  buildSparseVector(): { readonly hashes: Uint8Array; readonly mask: Bitfield } {
-    const all = this.isComplete ? (this.#blockLayer ?? this.pieceLayer) : null
-    if (this.numBlocks === 1) return { hashes: NO_HASHES, mask: new Bitfield() }
-    if (all !== null) return { hashes: all, mask: markedFrom(merkleFirstLeaf(2 ** this.levels), this.numBlocks) }
-    const withBlocks = this.#blocks !== null && this.size < MAX_MASK
-    const layer = this.pieceLayer
-    if (layer !== null && !withBlocks) {
-      if (this.numPieces === 1) return { hashes: NO_HASHES, mask: new Bitfield() }
-      return { hashes: layer, mask: markedFrom(merkleLayerStart(this.levels - this.pieceLevels), this.numPieces) }
-    }
-    const nodes: number[] = []
-    this.#upper.forEachToSave(index => nodes.push(index))
-    if (withBlocks) for (const piece of this.#blocks!.keys()) this.#markBelow(piece, nodes)
-    nodes.sort((a, b) => a - b)
-    const mask = new Bitfield(nodes.length === 0 ? 0 : nodes.at(-1)! + 1)
-    const hashes = new Uint8Array(nodes.length * HASH_SIZE)
-    for (let i = 0; i < nodes.length; i++) {
-      mask.setBit(nodes[i]!)
-      hashes.set(this.node(nodes[i]!)!, i * HASH_SIZE)
-    }
-    return { hashes, mask }
+  buildSparseVector(): SavedTree {
+    return saveTree(this, this.#upper, this.#blockLayer, this.#blocks === null ? [] : [...this.#blocks.keys()])
   }
 
   /** One bit a block: whether its hash is known. Empty if none is. */
@@ -420,17 +329,6 @@ export class MerkleTree {
     this.#blocks.set(piece, hashes)
   }
 
-  /** The tree over a run of hashes, a run at the end of the file being padded. */
-  #subtree(hashes: Uint8Array, leafs: number, base: number): Uint8Array {
-    const tree = new Uint8Array(merkleNumNodes(leafs) * HASH_SIZE)
-    const firstLeaf = merkleFirstLeaf(leafs)
-    tree.set(hashes, firstLeaf * HASH_SIZE)
-    const pad = merklePadAt(base)
-    for (let i = hashes.length / HASH_SIZE; i < leafs; i++) tree.set(pad, (firstLeaf + i) * HASH_SIZE)
-    merkleFillTree(tree, leafs)
-    return tree
-  }
-
   /**
    * Climbs from a node to one that is known.
    *
@@ -482,17 +380,6 @@ export class MerkleTree {
     for (const [piece, own] of this.#blocks) all.set(own, piece * run)
     this.#setBlockLayer(all)
   }
-
-  /** Adds the nodes below a piece's to a list, padding of the block layer left out. */
-  #markBelow(piece: number, nodes: number[]): void {
-    for (let depth = 1; depth <= this.pieceLevels; depth++) {
-      const layer = this.levels - this.pieceLevels + depth
-      const start = merkleLayerStart(layer) + piece * 2 ** depth
-      for (let i = 0; i < 2 ** depth; i++) {
-        if (depth < this.pieceLevels || !this.#isPadding(start + i)) nodes.push(start + i)
-      }
-    }
-  }
 }
 
 /** A node that is not known yet, and the sibling that proves it. */
@@ -505,11 +392,4 @@ interface Link {
 /** A copy, unless all that was given is this. */
 function own(given: GivenNodes, hashes: Uint8Array): Uint8Array {
   return hashes.length === given.length ? hashes : hashes.slice()
-}
-
-/** Bits from `first` to the end. */
-function markedFrom(first: number, count: number): Bitfield {
-  const mask = new Bitfield(first + count)
-  for (let i = first; i < first + count; i++) mask.setBit(i)
-  return mask
 }

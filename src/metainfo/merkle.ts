@@ -154,6 +154,22 @@ export function merkleFillTree(tree: Uint8Array, leafs: number, levelStart = mer
 }
 
 /**
+ * All nodes over a run of hashes, and the run itself.
+ *
+ * @param leafs  a power of two: what the run lacks is padding
+ * @param height layers between the run and the blocks
+ */
+export function merkleTreeOver(hashes: Uint8Array, leafs: number, height: number): Uint8Array {
+  const tree = new Uint8Array(merkleNumNodes(leafs) * HASH_SIZE)
+  const firstLeaf = merkleFirstLeaf(leafs)
+  tree.set(hashes, firstLeaf * HASH_SIZE)
+  const pad = merklePadAt(height)
+  for (let i = hashes.length / HASH_SIZE; i < leafs; i++) tree.set(pad, (firstLeaf + i) * HASH_SIZE)
+  merkleFillTree(tree, leafs)
+  return tree
+}
+
+/**
  * Computes the nodes of a tree that follow from others.
  *
  * @param root if given, it becomes node 0, and the nodes that no chain of hashes ties to it are cleared

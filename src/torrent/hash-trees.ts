@@ -5,6 +5,7 @@ import type { FileIndex, PieceIndex } from '../core/brands.ts'
 import { bytesEqual, bytesToBinary, equalAt } from '../core/bytes.ts'
 import type { FileStorage } from '../metainfo/file-storage.ts'
 import { HASH_SIZE, merkleNumLayers, merkleNumLeafs, merklePadAt, merkleSubtreeRoot } from '../metainfo/merkle.ts'
+import { getHashes, pieceToHash } from '../metainfo/merkle-serve.ts'
 import { MerkleTree } from '../metainfo/merkle-tree.ts'
 import type { FileTrees } from '../metainfo/piece-layers.ts'
 import { type HashRequest, isPlausible, uncleCount } from '../wire/hash-messages.ts'
@@ -100,7 +101,8 @@ export class HashTrees {
       if (mask === undefined || mask.empty()) tree.loadTree(hashes)
       else tree.loadSparseTree(hashes, mask)
       if (this.#isSmall(file) && !tree.isComplete) continue
-      this.#store(file, tree, before)
+      this.#trees.set(this.#first[file]!, tree)
+      this.#noteComplete(tree, before)
     }
   }
 
@@ -202,11 +204,17 @@ export class HashTrees {
     const run = count * HASH_SIZE
     const added = tree.addHashes(base, index, hashes.subarray(0, run), hashes.subarray(run))
     if (added === null) return null
-    this.#store(file, tree, before)
+    this.#trees.set(this.#first[file]!, tree)
     const out: AddedPieces = { passed: [], failed: [], doubtful: [], blocks: [] }
     const first = this.#first[file]!
-    for (const each of [first, ...(this.#others.get(first) ?? [])]) {
-      this.#settle(each, tree, added.firstPiece, added.endPiece, out)
+    const sharing = [first, ...this.otherFiles(first)]
+    for (let decided = -1; decided < out.passed.length; ) {
+      // candidates of one file that prove each other decide those of the others
+      decided = out.passed.length
+      for (const each of sharing) this.#settle(each, tree, added.firstPiece, added.endPiece, out)
+    }
+    this.#noteComplete(tree, before)
+    for (const each of sharing) {
       const offset = this.#files.pieceIndexAtFile(each)
       for (const piece of added.blocks) out.blocks.push(piece + offset)
     }
@@ -216,15 +224,15 @@ export class HashTrees {
   /** Run and uncles, as the `hashes` message has them; `null` if a needed hash is not known, or there is no such run. */
   getHashes(file: FileIndex, request: HashRequest): Uint8Array | null {
     if (!this.isValidRequest(file, request)) return null
-    const { base, index, count, proofLayers } = request
-    return this.#existing(file)?.getHashes(base, index, count, proofLayers) ?? null
+    const tree = this.#existing(file)
+    return tree === undefined ? null : getHashes(tree, request)
   }
 
   /** The one piece whose block hashes would let `getHashes` answer a request; `null` if one piece would not do. */
   pieceToHash(file: FileIndex, request: HashRequest): PieceIndex | null {
     if (!this.isValidRequest(file, request)) return null
     const tree = this.#existing(file) ?? this.#makeTree(file)
-    const piece = tree.pieceToHash(request.base, request.index, request.count, request.proofLayers)
+    const piece = pieceToHash(tree, request)
     return piece === null ? null : piece + this.#files.pieceIndexAtFile(file)
   }
 
@@ -241,8 +249,7 @@ export class HashTrees {
     const root = tree.pieceRoot(own)
     if (root === null || blockHashes.length !== tree.blocksInPiece(own) * HASH_SIZE) return null
     if (!equalAt(pieceRootOf(blockHashes, 2 ** tree.pieceLevels), 0, root, 0, HASH_SIZE)) return null
-    const { base, index, count, proofLayers } = request
-    return tree.getHashesWith(own, blockHashes, [base, index, count, proofLayers])
+    return getHashes(tree, request, { piece: own, hashes: blockHashes })
   }
 
   /** Block hashes of a piece are of no use any more (it is there): frees them unless the whole file's are stored. */
@@ -357,11 +364,6 @@ export class HashTrees {
     return tree
   }
 
-  #store(file: FileIndex, tree: MerkleTree, hadLayer: boolean): void {
-    this.#trees.set(this.#first[file]!, tree)
-    this.#noteComplete(tree, hadLayer)
-  }
-
   #noteComplete(tree: MerkleTree, hadLayer: boolean): void {
     if (!hadLayer && tree.hasPieceLayer) this.#missing--
   }
@@ -380,7 +382,7 @@ export class HashTrees {
   /** As `#settle`, for the files that share the tree of another. */
   #settleOthers(file: FileIndex, tree: MerkleTree, first: number, end: number, verdict: RootVerdict): void {
     const owner = this.#first[file]!
-    for (const other of [owner, ...(this.#others.get(owner) ?? [])]) {
+    for (const other of [owner, ...this.otherFiles(owner)]) {
       if (other !== file) this.#settle(other, tree, first, end, verdict)
     }
   }
