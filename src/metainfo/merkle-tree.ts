@@ -1,418 +1,353 @@
 /** The merkle tree of one file of a v2 torrent, holding what is known of it (BEP 52). */
 
 import { Bitfield } from '../core/bitfield.ts'
-import { bytesEqual, equalAt } from '../core/bytes.ts'
+import { equalAt } from '../core/bytes.ts'
 import {
   HASH_SIZE,
   mergeHash,
-  merkleClearTree,
-  merkleFillPartialTree,
   merkleFillTree,
-  merkleFindKnownSubtree,
   merkleFirstLeaf,
-  merkleGetFirstChild,
+  merkleGetLayer,
   merkleGetParent,
   merkleGetSibling,
-  merkleIsZero,
+  merkleLayerStart,
   merkleNode,
   merkleNumLayers,
   merkleNumLeafs,
   merkleNumNodes,
   merklePadAt,
-  merkleRoot,
-  merkleToFlatIndex,
-  merkleValidateAndInsertProofs,
-  merkleValidateCopy,
-  merkleValidateNode,
-  merkleValidateSingleLayer,
+  merkleSubtreeRoot,
 } from './merkle.ts'
+import { type GivenNodes, MaskedNodes, WholeTree } from './merkle-given.ts'
+import { UpperTree } from './merkle-upper.ts'
 
-/** How much of the tree is in memory. */
-const Mode = Object.freeze({
-  /** The root only. */
-  empty: 0,
-  /** All nodes, unknown ones as zeros. */
-  full: 1,
-  /** The piece layer without its padding: all of it known and right. */
-  pieceLayer: 2,
-  /** The block layer without its padding: all of it known and right. */
-  blockLayer: 3,
-} as const)
-type Mode = (typeof Mode)[keyof typeof Mode]
-
-/** What new hashes said about pieces whose blocks were hashed before. */
-export interface AddHashesResult {
-  /** Pieces that are right. */
-  readonly passed: number[]
-  /** Pieces that are wrong, and which of their blocks; no blocks if that is not known yet. */
-  readonly failed: { readonly piece: number; readonly blocks: number[] }[]
+/** What has become known by new hashes. Pieces are counted in the file. */
+export interface AddedHashes {
+  /** All pieces whose hash has become known are among these, from the first... */
+  readonly firstPiece: number
+  /** ...up to, but not including, this one. */
+  readonly endPiece: number
+  /** Pieces whose block hashes have become known. */
+  readonly blocks: number[]
 }
 
-/** Outcome of {@link MerkleTree.setBlock}. */
-export const SetBlockResult = Object.freeze({
-  /** The blocks of the range are right. */
-  ok: 0,
-  /** Nothing to compare them with yet. */
-  unknown: 1,
-  /** One of the blocks in the range is wrong. */
-  hashFailed: 2,
-  /** This very block is wrong. */
-  blockHashFailed: 3,
-} as const)
-export type SetBlockResult = (typeof SetBlockResult)[keyof typeof SetBlockResult]
-
-export interface SetBlockOutcome {
-  readonly result: SetBlockResult
-  /** The blocks that the result is about. */
-  readonly firstBlock: number
-  readonly numBlocks: number
-}
+/** Most hashes that are read to compute the nodes of one answer. */
+const MAX_READ = 1 << 14
+/** Most nodes of a tree whose block hashes are saved without all of them being known: the mask takes a byte for each. */
+const MAX_MASK = 1 << 24
 
 const NO_HASHES = new Uint8Array(0)
 
 /**
- * What is known of one file's tree.
+ * What is known of one file's tree: the nodes down to the pieces ({@link UpperTree}), and the hashes of blocks, of all
+ * of them or of single pieces. Whatever is in here is proven by the root.
  *
- * All nodes above the block layer are either right or not known: they come in with proofs only. Hashes of blocks may
- * be wrong, since they are computed from data on disk before there is anything to compare them with;
- * those known to be right are marked. Complete layers are stored alone, as the rest follows from them.
- *
- * Nodes are numbered breadth first, the root being 0; hashes are 32 bytes each, one after the other.
+ * Nodes are numbered breadth first, the root being 0; pieces and blocks are counted in the file; hashes are 32 bytes
+ * each, one after the other. Arrays that are handed out are views: not to be written to.
  */
 export class MerkleTree {
-  readonly #root: Uint8Array
-  readonly #numBlocks: number
+  readonly numBlocks: number
+  readonly numPieces: number
   /**
    * Layers between a piece's node and its blocks; 0 if a piece is a block. In a file that is not longer than a piece
    * the piece's node is the root.
    */
-  readonly #pieceLevels: number
-  #mode: Mode = Mode.empty
-  #tree: Uint8Array = NO_HASHES
-  /** One bit a block, in `full` mode only. */
-  #verified = new Bitfield()
+  readonly pieceLevels: number
+  /** Layers under the root. */
+  readonly levels: number
+  readonly #root: Uint8Array
+  readonly #upper: UpperTree
+  /** Block hashes of single pieces. Not used if pieces are blocks. */
+  #blocks: Map<number, Uint8Array> | null = null
+  /** All block hashes. */
+  #blockLayer: Uint8Array | null = null
 
   /**
    * @param numBlocks      16 KiB blocks of the file, at least 1
    * @param blocksPerPiece a power of two
-   * @param root           32 bytes
+   * @param root           32 bytes, kept
    */
   constructor(numBlocks: number, blocksPerPiece: number, root: Uint8Array) {
     if (numBlocks < 1) throw new RangeError('MerkleTree: expected at least one block')
     if (root.length !== HASH_SIZE) throw new RangeError('MerkleTree: expected a root of 32 bytes')
+    const pieceLevels = merkleNumLayers(blocksPerPiece)
+    if (2 ** pieceLevels !== blocksPerPiece) throw new RangeError('MerkleTree: blocks per piece: no power of two')
     this.#root = root
-    this.#numBlocks = numBlocks
-    const levels = merkleNumLayers(blocksPerPiece)
-    if (2 ** levels !== blocksPerPiece) throw new RangeError('MerkleTree: blocks per piece: no power of two')
-    this.#pieceLevels = Math.min(levels, merkleNumLayers(merkleNumLeafs(numBlocks)))
+    this.numBlocks = numBlocks
+    this.levels = merkleNumLayers(merkleNumLeafs(numBlocks))
+    this.pieceLevels = Math.min(pieceLevels, this.levels)
+    this.numPieces = Math.ceil(numBlocks / 2 ** this.pieceLevels)
+    this.#upper = new UpperTree(root, this.numPieces, this.pieceLevels)
   }
 
   /** A view, 32 bytes. */
-  root(): Uint8Array {
+  get root(): Uint8Array {
     return this.#root
   }
 
   /** Number of nodes, padding included. */
-  size(): number {
-    return merkleNumNodes(this.#numLeafs())
+  get size(): number {
+    return merkleNumNodes(2 ** this.levels)
   }
 
-  /** One past the last node. */
-  endIndex(): number {
-    return this.size()
+  /** The hash of every piece is known. */
+  get hasPieceLayer(): boolean {
+    return this.#upper.complete
+  }
+
+  /** The hash of every block is known. */
+  get isComplete(): boolean {
+    return this.#blockLayer !== null || (this.pieceLevels === 0 && this.#upper.complete)
+  }
+
+  /** Bytes of all hashes, those shared with a `TorrentInfo` included. */
+  get memoryBytes(): number {
+    let bytes = this.#upper.memoryBytes + (this.#blockLayer?.length ?? 0)
+    for (const hashes of this.#blocks?.values() ?? []) bytes += hashes.length
+    return bytes
   }
 
   /**
-   * Takes a whole tree, as far as it is proven by the root. Nothing changes if its size or root is wrong.
+   * Takes a whole tree, unknown nodes being zeros, as far as it is proven by the root. Nothing changes if its size or
+   * root is wrong.
    */
   loadTree(hashes: Uint8Array): void {
-    if (hashes.length !== this.size() * HASH_SIZE || !equalAt(hashes, 0, this.#root, 0, HASH_SIZE)) return
-    if (hashes.length > HASH_SIZE) {
-      this.#allocateFull()
-      merkleValidateCopy(hashes, this.#tree, this.#root, this.#verified)
-    }
-    this.#optimize()
-    this.#optimizePieceLayer()
+    if (hashes.length !== this.size * HASH_SIZE || !equalAt(hashes, 0, this.#root, 0, HASH_SIZE)) return
+    this.#load(new WholeTree(hashes))
   }
 
   /**
-   * Takes the nodes marked in `mask`, as far as they can be proven; the tree becomes empty if one is wrong.
+   * Takes the nodes marked in `mask`, as far as they can be proven.
    *
-   * @param hashes those nodes, in order
+   * @param hashes those nodes, in order. Kept if they are the piece layer and nothing else, so that it can be shared:
+   *   they must not change any more
    */
   loadSparseTree(hashes: Uint8Array, mask: Bitfield): void {
-    const maskSize = Math.min(mask.size(), this.size())
-    const count = hashes.length / HASH_SIZE
-    const firstBlock = this.#blockLayerStart()
-    if (isSet(mask, firstBlock, firstBlock + this.#numBlocks, maskSize)) {
-      this.#loadLayer(Mode.blockLayer, hashes, countSet(mask, firstBlock), this.#numBlocks)
-      return
-    }
-    const firstPiece = this.#pieceLayerStart()
-    const endPiece = firstPiece + this.#numPieces()
-    if (
-      this.#pieceLevels > 0 &&
-      isSet(mask, firstPiece, endPiece, maskSize) &&
-      countSet(mask, maskSize) === countSet(mask, endPiece)
-    ) {
-      this.#loadLayer(Mode.pieceLayer, hashes, countSet(mask, firstPiece), this.#numPieces())
-      return
-    }
-    if (count === 0 || countSet(mask, maskSize) === 0) {
-      this.#clear()
-      return
-    }
-    this.#allocateFull()
-    let next = 0
-    for (let i = 0; i < maskSize && next < count; i++) {
-      if (mask.getBit(i)) this.#tree.set(merkleNode(hashes, next++), i * HASH_SIZE)
-    }
-    merkleFillPartialTree(this.#tree)
-    if (!this.#isRoot(this.#tree)) {
-      this.#clear()
-      return
-    }
-    // what is left is connected to the root, the hashes of blocks too
-    for (let i = 0; i < this.#numBlocks; i++) {
-      if (!merkleIsZero(this.#tree, firstBlock + i)) this.#verified.setBit(i)
-    }
-    this.#optimize()
+    this.#load(new MaskedNodes(hashes, mask, this.size))
   }
 
   /**
    * Takes the hashes of all pieces, as .torrent files have them.
    *
+   * @param layer kept if it is right, so that it can be shared: it must not change any more
    * @returns false, and nothing changes, if they do not add up to the root
    */
   loadPieceLayer(layer: Uint8Array): boolean {
-    if (this.#mode === Mode.blockLayer) return true
-    if (layer.length !== this.#numPieces() * HASH_SIZE) return false
-    if (!this.#isRoot(this.#rootOfLayer(layer, this.#pieceLevels))) return false
-    if (this.#numBlocks === 1) this.#clear()
-    else this.#setLayer(this.#pieceLevels === 0 ? Mode.blockLayer : Mode.pieceLayer, layer.slice())
-    return true
+    return this.#upper.loadLayer(layer)
   }
 
-  /** Hashes of all pieces; empty if they are not known. In `full` mode unknown ones are zeros. */
-  getPieceLayer(): Uint8Array {
-    if (this.#mode === Mode.empty) return NO_HASHES
-    if (this.#mode === Mode.pieceLayer) return this.#tree.slice()
-    const pieces = this.#numPieces()
-    if (this.#mode === Mode.full) {
-      const start = this.#pieceLayerStart()
-      return this.#tree.slice(start * HASH_SIZE, (start + pieces) * HASH_SIZE)
-    }
-    const out = new Uint8Array(pieces * HASH_SIZE)
-    const run = HASH_SIZE << this.#pieceLevels
-    for (let i = 0; i < pieces; i++) {
-      const blocks = this.#tree.subarray(i * run, Math.min((i + 1) * run, this.#tree.length))
-      out.set(subtreeRoot(blocks, 1 << this.#pieceLevels, 0), i * HASH_SIZE)
-    }
-    return out
+  /** Hashes of all pieces: the array itself. `null` if they are not all known. */
+  get pieceLayer(): Uint8Array | null {
+    return this.#upper.layer
   }
 
-  /** Whether a node is known. */
+  /** Hash of a piece: a view, `null` if it is not known. */
+  pieceRoot(piece: number): Uint8Array | null {
+    return this.#upper.pieceRoot(piece)
+  }
+
+  /** Layers from a piece's node up to the first that is known; 0 if the hash of the piece is. */
+  layersToKnown(piece: number): number {
+    return this.#upper.layersToKnown(piece)
+  }
+
+  /** Hashes of a piece's blocks: a view, `null` if they are not known. */
+  blockHashes(piece: number): Uint8Array | null {
+    if (this.pieceLevels === 0) return this.pieceRoot(piece)
+    const all = this.#blockLayer
+    if (all === null) return this.#blocks?.get(piece) ?? null
+    const at = piece * HASH_SIZE * 2 ** this.pieceLevels
+    return all.subarray(at, at + this.blocksInPiece(piece) * HASH_SIZE)
+  }
+
+  blocksInPiece(piece: number): number {
+    return Math.min(2 ** this.pieceLevels, this.numBlocks - piece * 2 ** this.pieceLevels)
+  }
+
+  /** Forgets the block hashes of a piece, unless those of the whole file are stored. */
+  dropBlockHashes(piece: number): void {
+    this.#blocks?.delete(piece)
+    if (this.#blocks?.size === 0) this.#blocks = null
+  }
+
+  /** Whether a node is known. Padding always is. */
   hasNode(index: number): boolean {
-    switch (this.#mode) {
-      case Mode.empty:
-        return index === 0
-      case Mode.full:
-        return !merkleIsZero(this.#tree, index)
-      case Mode.pieceLayer:
-        return index < merkleGetFirstChild(this.#pieceLayerStart())
-      case Mode.blockLayer:
-        return index < this.#blockLayerStart() + this.#numBlocks
-    }
+    if (index < merkleNumNodes(2 ** (this.levels - this.pieceLevels))) return this.#upper.has(index)
+    return this.#isPadding(index) || this.blockHashes(this.#pieceOf(index)) !== null
   }
 
-  /** Whether a node is `hash`; unknown ones are all zeros. */
-  compareNode(index: number, hash: Uint8Array): boolean {
-    return bytesEqual(this.node(index), hash)
-  }
-
-  /** A node, all zeros if it is not known. May be a view: not to be written to. */
-  node(index: number): Uint8Array {
-    if (this.#mode === Mode.empty) return index === 0 ? this.#root : merklePadAt(0)
-    if (this.#mode === Mode.full) return merkleNode(this.#tree, index)
-    const pieces = this.#mode === Mode.pieceLayer
-    const start = pieces ? this.#pieceLayerStart() : this.#blockLayerStart()
-    if (pieces && index >= merkleGetFirstChild(start)) return merklePadAt(0)
-    let at = index
-    let leafs = 1
-    while (at < start) {
-      at = merkleGetFirstChild(at)
-      leafs *= 2
-    }
-    at -= start
-    const height = pieces ? this.#pieceLevels : 0
-    const count = this.#tree.length / HASH_SIZE
-    if (at >= count) return merklePadAt(height + merkleNumLayers(leafs))
-    const layer = this.#tree.subarray(at * HASH_SIZE, Math.min(at + leafs, count) * HASH_SIZE)
-    return leafs === 1 ? layer : subtreeRoot(layer, leafs, height)
-  }
-
-  /** All nodes. */
-  buildVector(): Uint8Array {
-    if (this.#mode === Mode.full) return this.#tree.slice()
-    const out = new Uint8Array(this.size() * HASH_SIZE)
-    if (this.#mode === Mode.pieceLayer) {
-      const leafs = merkleNumLeafs(this.#numPieces())
-      const start = merkleFirstLeaf(leafs)
-      out.set(this.#tree, start * HASH_SIZE)
-      const pad = merklePadAt(this.#pieceLevels)
-      for (let i = this.#numPieces(); i < leafs; i++) out.set(pad, (start + i) * HASH_SIZE)
-      merkleFillTree(out, leafs)
-    } else if (this.#mode === Mode.blockLayer) {
-      out.set(this.#tree, this.#blockLayerStart() * HASH_SIZE)
-      merkleFillTree(out, this.#numLeafs())
-    }
-    out.set(this.#root)
-    return out
-  }
-
-  /** The nodes that are needed to get the tree back from `loadSparseTree`, and which ones they are. */
-  buildSparseVector(): { readonly hashes: Uint8Array; readonly mask: Bitfield } {
-    const mask = new Bitfield(this.size())
-    if (this.#mode === Mode.empty) return { hashes: NO_HASHES, mask }
-    if (this.#mode !== Mode.full) {
-      const start = this.#mode === Mode.pieceLayer ? this.#pieceLayerStart() : this.#blockLayerStart()
-      for (let i = 0; i < this.#tree.length / HASH_SIZE; i++) mask.setBit(start + i)
-      return { hashes: this.#tree.slice(), mask }
-    }
-    for (let i = 0; i < mask.size(); i++) if (!merkleIsZero(this.#tree, i)) mask.setBit(i)
-    const hashes = new Uint8Array(mask.count() * HASH_SIZE)
-    let at = 0
-    for (let i = 0; i < mask.size(); i++) {
-      if (!mask.getBit(i)) continue
-      hashes.set(merkleNode(this.#tree, i), at)
-      at += HASH_SIZE
-    }
-    return { hashes, mask }
-  }
-
-  /** One bit a block: whether its hash is known to be right. */
-  verifiedLeafs(): Bitfield {
-    if (this.#mode === Mode.full) return this.#verified.clone()
-    return new Bitfield(this.#numBlocks, this.isComplete())
-  }
-
-  /** True if all block hashes are known and right. */
-  isComplete(): boolean {
-    switch (this.#mode) {
-      case Mode.empty:
-        return this.#numBlocks === 1
-      case Mode.pieceLayer:
-        return this.#pieceLevels === 0
-      case Mode.blockLayer:
-        return true
-      case Mode.full:
-        return this.#verified.allSet()
-    }
-  }
-
-  /** True if the hashes of all these blocks are known and right. */
-  blocksVerified(first: number, count: number): boolean {
-    if (this.#mode !== Mode.full) return this.isComplete()
-    for (let i = first; i < first + count; i++) if (!this.#verified.getBit(i)) return false
-    return true
+  /** A node, `null` if it is not known. May be a view. */
+  node(index: number): Uint8Array | null {
+    if (index < merkleNumNodes(2 ** (this.levels - this.pieceLevels))) return this.#upper.node(index)
+    const level = merkleGetLayer(index)
+    const height = this.levels - level
+    if (this.#isPadding(index)) return merklePadAt(height)
+    const piece = this.#pieceOf(index)
+    const hashes = this.blockHashes(piece)
+    if (hashes === null) return null
+    const first = (index - merkleLayerStart(level)) * 2 ** height - piece * 2 ** this.pieceLevels
+    const blocks = hashes.subarray(first * HASH_SIZE, (first + 2 ** height) * HASH_SIZE)
+    return height === 0 ? blocks : merkleSubtreeRoot(blocks, 2 ** height, 0)
   }
 
   /**
    * Takes a run of hashes of one layer with the siblings that prove it.
    *
-   * Blocks that were hashed before are checked against what is now known.
-   *
-   * @param start           node of the first one
-   * @param filePieceOffset first piece of the file, for the result
-   * @param hashes          a run that ends at a power of two, or at the end of the file
-   * @param uncles          siblings from the run's root upwards
+   * @param base   layer, counted from the blocks: any from the piece layer on, or 0 for the blocks of whole pieces
+   * @param index  first one in its layer: a multiple of the length of the run
+   * @param hashes a run that ends at a power of two; what is missing at its end is padding
+   * @param uncles siblings from the run's root upwards; those beyond the first known node are not looked at
    * @returns `null`, with nothing changed, if they are not proven
    */
-  addHashes(start: number, filePieceOffset: number, hashes: Uint8Array, uncles: Uint8Array): AddHashesResult | null {
-    const result: AddHashesResult = { passed: [], failed: [] }
-    if (this.#mode === Mode.blockLayer) return result
+  addHashes(base: number, index: number, hashes: Uint8Array, uncles: Uint8Array): AddedHashes | null {
     const count = hashes.length / HASH_SIZE
     const leafs = merkleNumLeafs(count)
-    const subtree = this.#subtree(hashes, leafs, uncles.length / HASH_SIZE)
-    const layers = merkleNumLayers(leafs)
-    const subtreeRootIndex = ((start + 1) >>> layers) - 1
-    if (count < 1 || ((start + 1) & (leafs - 1)) !== 0 || start + leafs > this.size()) return null
-    this.#allocateFull()
-    if (!merkleValidateAndInsertProofs(this.#tree, subtreeRootIndex, merkleNode(subtree, 0), uncles)) {
-      this.#optimizePieceLayer()
-      return null
+    const height = base + merkleNumLayers(leafs)
+    if (!Number.isInteger(count) || count < 1 || index % leafs !== 0 || height > this.levels) return null
+    if (index + leafs > 2 ** (this.levels - base) || index * 2 ** base >= this.numBlocks) return null
+    if (height < this.pieceLevels || (base > 0 && base < this.pieceLevels)) return null
+    const tree = this.#subtree(hashes, leafs, base)
+    const start = merkleLayerStart(this.levels - height) + index / leafs
+    const chain = this.#prove(start, merkleNode(tree, 0), uncles)
+    if (chain === null) return null
+    // from the top: a node is stored when its parent is known
+    for (let i = chain.length - 1; i >= 0; i--) {
+      const { node, hash, uncle } = chain[i]!
+      this.#upper.set(merkleGetSibling(node), uncle)
+      this.#upper.set(node, hash)
     }
-    this.#insertSubtree(start, subtree, leafs, filePieceOffset, result)
-    const firstPiece = this.#pieceLayerStart()
-    if (this.#pieceLevels !== 0 && start >= firstPiece && start < firstPiece + this.#numPieces()) {
-      this.#checkPieces(start, count, filePieceOffset, hashes, result)
+    const blocks: number[] = []
+    const firstPiece = Math.floor((index * 2 ** base) / 2 ** this.pieceLevels)
+    if (base >= this.pieceLevels) this.#addUpper(base, index, tree, leafs)
+    else {
+      const above = leafs / 2 ** this.pieceLevels
+      this.#upper.setPieces(firstPiece, tree.subarray(0, merkleNumNodes(above) * HASH_SIZE))
+      this.#addBlocks(firstPiece, hashes, blocks)
     }
-    this.#optimize()
-    return result
-  }
-
-  /**
-   * Stores the hash of a block whose data we have, and compares it with what is known.
-   *
-   * @param hash 32 bytes
-   */
-  setBlock(block: number, hash: Uint8Array): SetBlockOutcome {
-    const firstLeaf = this.#blockLayerStart()
-    const index = firstLeaf + block
-    if (this.blocksVerified(block, 1)) {
-      const result = this.compareNode(index, hash) ? SetBlockResult.ok : SetBlockResult.blockHashFailed
-      return { result, firstBlock: block, numBlocks: 1 }
-    }
-    this.#allocateFull()
-    const tree = this.#tree
-    tree.set(hash, index * HASH_SIZE)
-    // hashing the nodes above makes sense only when there is one to compare with
-    const { leafsStart, leafsSize, rootIndex } = merkleFindKnownSubtree(tree, block, this.#numBlocks)
-    const range = { firstBlock: leafsStart, numBlocks: leafsSize }
-    if (merkleIsZero(tree, rootIndex)) return { result: SetBlockResult.unknown, ...range }
-    const root = tree.slice(rootIndex * HASH_SIZE, (rootIndex + 1) * HASH_SIZE)
-    merkleFillTree(tree, leafsSize, firstLeaf + leafsStart)
-    if (!equalAt(tree, rootIndex * HASH_SIZE, root, 0, HASH_SIZE)) {
-      merkleClearTree(tree, leafsSize, firstLeaf + leafsStart)
-      tree.set(root, rootIndex * HASH_SIZE)
-      return { result: SetBlockResult.hashFailed, ...range }
-    }
-    this.#setVerified(leafsStart, leafsStart + leafsSize)
-    // only then can it have been the last one missing
-    if (block === this.#numBlocks - 1 || !merkleIsZero(tree, index + 1)) this.#optimize()
-    return { result: SetBlockResult.ok, ...range }
+    // all that was not known under the last node of the chain may be now
+    const levelsAbove = height - this.pieceLevels + chain.length
+    const reached = Math.floor(firstPiece / 2 ** levelsAbove) * 2 ** levelsAbove
+    return { firstPiece: reached, endPiece: Math.min(reached + 2 ** levelsAbove, this.numPieces), blocks }
   }
 
   /**
    * A run of hashes with their proofs, as a peer asks for them.
    *
+   * Layers that would take much hashing are not served: BEP 52 asks for those of blocks and pieces only.
+   *
    * @param base        layer, counted from the blocks
    * @param index       first one in its layer
    * @param proofLayers layers above `base` to prove
-   * @returns the run and then the siblings; empty if one of them is not known
+   * @returns the run and then the siblings; `null` if one of them is not known
    */
-  getHashes(base: number, index: number, count: number, proofLayers: number): Uint8Array {
-    const layer = merkleNumLayers(this.#numLeafs()) - base
-    const first = merkleToFlatIndex(layer, index)
-    const known: Uint8Array[] = []
-    for (let i = 0; i < count; i++) {
-      // padding of the block layer is zeros, which does not mean "not known" there
-      const isPad = base === 0 && index + i >= this.#numBlocks
-      if (!isPad && !this.hasNode(first + i)) return NO_HASHES
-      known.push(isPad ? merklePadAt(0) : this.node(first + i))
+  getHashes(base: number, index: number, count: number, proofLayers: number): Uint8Array | null {
+    const layer = this.levels - base
+    const stored = base < this.pieceLevels ? 0 : this.pieceLevels
+    if (layer < 0 || index + count > 2 ** layer || count * 2 ** (base - stored) > MAX_READ) return null
+    const first = merkleLayerStart(layer) + index
+    // layers that follow from the run itself need no sibling
+    const ownLayers = merkleNumLayers(merkleNumLeafs(count))
+    const out = new Uint8Array((count + Math.max(0, proofLayers - ownLayers + 1)) * HASH_SIZE)
+    let at = 0
+    for (let i = 0; i < count; i++, at += HASH_SIZE) {
+      const node = this.node(first + i)
+      if (node === null) return null
+      out.set(node, at)
     }
-    // layers that follow from the run itself
-    const computable = merkleNumLayers(merkleNumLeafs(count)) - 1
-    let node = first
-    for (let i = 0; i < proofLayers; i++) {
-      node = merkleGetParent(node)
-      if (i < computable) continue
-      const sibling = merkleGetSibling(node)
-      if (!this.hasNode(node) || !this.hasNode(sibling)) return NO_HASHES
-      known.push(this.node(sibling))
+    for (let i = ownLayers; i <= proofLayers; i++, at += HASH_SIZE) {
+      const node = merkleLayerStart(layer - i) + Math.floor(index / 2 ** i)
+      const uncle = node === 0 ? null : this.node(merkleGetSibling(node))
+      if (uncle === null) return null
+      out.set(uncle, at)
     }
-    const out = new Uint8Array(known.length * HASH_SIZE)
-    for (let i = 0; i < known.length; i++) out.set(known[i]!, i * HASH_SIZE)
+    return out
+  }
+
+  /**
+   * The one piece whose block hashes would let `getHashes` answer; `null` if one piece would not do.
+   *
+   * @param base, index, count, proofLayers as `getHashes`
+   */
+  pieceToHash(base: number, index: number, count: number, proofLayers: number): number | null {
+    if (base >= this.pieceLevels || count * 2 ** base > MAX_READ || index + count > 2 ** (this.levels - base))
+      return null
+    const blocks = 2 ** base
+    const first = Math.floor((index * blocks) / 2 ** this.pieceLevels)
+    const last = Math.min(Math.floor(((index + count) * blocks - 1) / 2 ** this.pieceLevels), this.numPieces - 1)
+    let missing: number | null = null
+    for (let piece = first; piece <= last; piece++) {
+      if (this.blockHashes(piece) !== null) continue
+      if (missing !== null) return null
+      missing = piece
+    }
+    if (missing === null || this.pieceRoot(missing) === null) return null
+    // siblings below the piece layer are in the first piece
+    const ownLayers = merkleNumLayers(merkleNumLeafs(count))
+    for (let i = Math.max(ownLayers, this.pieceLevels - base); i <= proofLayers; i++) {
+      const node = merkleLayerStart(this.levels - base - i) + Math.floor(index / 2 ** i)
+      if (node === 0 || !this.hasNode(merkleGetSibling(node))) return null
+    }
+    return missing
+  }
+
+  /** As `getHashes`, with block hashes of one piece, which the caller knows to be right. */
+  getHashesWith(
+    piece: number,
+    blockHashes: Uint8Array,
+    [base, index, count, proofLayers]: readonly [number, number, number, number],
+  ): Uint8Array | null {
+    if (this.blockHashes(piece) !== null) return this.getHashes(base, index, count, proofLayers)
+    this.#blocks ??= new Map()
+    this.#blocks.set(piece, blockHashes)
+    const hashes = this.getHashes(base, index, count, proofLayers)
+    this.dropBlockHashes(piece)
+    return hashes
+  }
+
+  /**
+   * The nodes that are needed to get the tree back from `loadSparseTree`, and which ones they are. The mask ends with
+   * the last of them. Block hashes of single pieces are left out of trees of 2^24 nodes and more: they are not
+   * worth a mask of that size.
+   *
+   * @returns `hashes` may be the piece layer itself
+   */
+  buildSparseVector(): { readonly hashes: Uint8Array; readonly mask: Bitfield } {
+    const all = this.isComplete ? (this.#blockLayer ?? this.pieceLayer) : null
+    if (this.numBlocks === 1) return { hashes: NO_HASHES, mask: new Bitfield() }
+    if (all !== null) return { hashes: all, mask: markedFrom(merkleFirstLeaf(2 ** this.levels), this.numBlocks) }
+    const withBlocks = this.#blocks !== null && this.size < MAX_MASK
+    const layer = this.pieceLayer
+    if (layer !== null && !withBlocks) {
+      if (this.numPieces === 1) return { hashes: NO_HASHES, mask: new Bitfield() }
+      return { hashes: layer, mask: markedFrom(merkleLayerStart(this.levels - this.pieceLevels), this.numPieces) }
+    }
+    const nodes: number[] = []
+    this.#upper.forEachToSave(index => nodes.push(index))
+    if (withBlocks) for (const piece of this.#blocks!.keys()) this.#markBelow(piece, nodes)
+    nodes.sort((a, b) => a - b)
+    const mask = new Bitfield(nodes.length === 0 ? 0 : nodes.at(-1)! + 1)
+    const hashes = new Uint8Array(nodes.length * HASH_SIZE)
+    for (let i = 0; i < nodes.length; i++) {
+      mask.setBit(nodes[i]!)
+      hashes.set(this.node(nodes[i]!)!, i * HASH_SIZE)
+    }
+    return { hashes, mask }
+  }
+
+  /** One bit a block: whether its hash is known. Empty if none is. */
+  verifiedLeafs(): Bitfield {
+    if (this.isComplete) return new Bitfield(this.numBlocks, true)
+    if (this.pieceLevels === 0) {
+      const out = new Bitfield(this.numBlocks)
+      for (let i = 0; i < this.numBlocks; i++) if (this.pieceRoot(i) !== null) out.setBit(i)
+      return out.noneSet() ? new Bitfield() : out
+    }
+    if (this.#blocks === null) return new Bitfield()
+    const out = new Bitfield(this.numBlocks)
+    for (const piece of this.#blocks.keys()) {
+      const first = piece * 2 ** this.pieceLevels
+      for (let i = 0; i < this.blocksInPiece(piece); i++) out.setBit(first + i)
+    }
     return out
   }
 
@@ -421,221 +356,160 @@ export class MerkleTree {
     const assert = (ok: boolean, what: string) => {
       if (!ok) throw new Error(`MerkleTree: ${what}`)
     }
-    assert((this.#mode === Mode.full) === !this.#verified.empty(), 'verified bits go with the full tree')
-    if (this.#mode === Mode.empty) assert(this.#tree.length === 0, 'an empty tree has no nodes')
-    if (this.#mode === Mode.pieceLayer) {
-      assert(this.#isRoot(this.#rootOfLayer(this.#tree, this.#pieceLevels)), 'piece layer')
-    }
-    if (this.#mode === Mode.blockLayer) assert(this.#isRoot(this.#rootOfLayer(this.#tree, 0)), 'block layer')
-    if (this.#mode !== Mode.full) return
-    assert(this.#isRoot(this.#tree), 'root of the full tree')
-    const firstLeaf = this.#blockLayerStart()
-    for (let i = 1; i < firstLeaf; i += 2) {
-      const zero = merkleIsZero(this.#tree, i)
-      assert(zero === merkleIsZero(this.#tree, i + 1), `siblings at ${i}`)
-      assert(zero || this.#pairIsRight(i), `node ${i}`)
-    }
-    for (let block = 0; block < this.#numBlocks; block += 2) {
-      if (!this.#verified.getBit(block)) continue
-      assert(block + 1 >= this.#numBlocks || this.#verified.getBit(block + 1), `verified pair at ${block}`)
-      assert(this.#pairIsRight(firstLeaf + block), `verified block ${block}`)
-    }
-    for (let i = firstLeaf + this.#numBlocks; i < this.size(); i++) assert(merkleIsZero(this.#tree, i), `padding ${i}`)
-  }
-
-  #pairIsRight(left: number): boolean {
-    const t = this.#tree
-    return merkleValidateNode(merkleNode(t, left), merkleNode(t, left + 1), merkleNode(t, merkleGetParent(left)))
-  }
-
-  #numLeafs(): number {
-    return merkleNumLeafs(this.#numBlocks)
-  }
-
-  #numPieces(): number {
-    return Math.ceil(this.#numBlocks / 2 ** this.#pieceLevels)
-  }
-
-  #blockLayerStart(): number {
-    return merkleFirstLeaf(this.#numLeafs())
-  }
-
-  #pieceLayerStart(): number {
-    return merkleFirstLeaf(merkleNumLeafs(this.#numPieces()))
-  }
-
-  /** Whether `hashes` starts with the root. */
-  #isRoot(hashes: Uint8Array): boolean {
-    return equalAt(hashes, 0, this.#root, 0, HASH_SIZE)
-  }
-
-  /** @param height layers between these nodes and the blocks */
-  #rootOfLayer(hashes: Uint8Array, height: number): Uint8Array {
-    return merkleRoot(hashes, merklePadAt(height))
-  }
-
-  #clear(): void {
-    this.#setLayer(Mode.empty, NO_HASHES)
-  }
-
-  /** Goes to a mode without verified bits. */
-  #setLayer(mode: Mode, hashes: Uint8Array): void {
-    this.#mode = mode
-    this.#tree = hashes
-    this.#verified = new Bitfield()
-  }
-
-  /** Takes a layer out of `hashes`, from hash `first` on; the tree becomes empty if it is wrong. */
-  #loadLayer(mode: Mode, hashes: Uint8Array, first: number, count: number): void {
-    const layer = hashes.slice(first * HASH_SIZE, (first + count) * HASH_SIZE)
-    const height = mode === Mode.pieceLayer ? this.#pieceLevels : 0
-    if (layer.length === count * HASH_SIZE && this.#isRoot(this.#rootOfLayer(layer, height))) {
-      if (this.#numBlocks === 1) this.#clear()
-      else this.#setLayer(mode, layer)
-    } else this.#clear()
-  }
-
-  #allocateFull(): void {
-    if (this.#mode === Mode.full) return
-    this.#tree = this.buildVector()
-    this.#mode = Mode.full
-    this.#verified = new Bitfield(this.#numBlocks)
-  }
-
-  /** Stores the block layer only, if all of it is known and right. */
-  #optimize(): void {
-    if (this.#mode !== Mode.full) return
-    if (this.#numBlocks === 1) this.#clear()
-    else if (this.#verified.allSet()) {
-      const start = this.#blockLayerStart()
-      this.#setLayer(Mode.blockLayer, this.#tree.slice(start * HASH_SIZE, (start + this.#numBlocks) * HASH_SIZE))
+    this.#upper.checkInvariant()
+    assert(this.#blocks === null || (this.#blockLayer === null && this.#blocks.size > 0), 'one form of block hashes')
+    assert(this.#blockLayer === null || this.#upper.complete, 'block layer without piece layer')
+    for (let piece = 0; piece < this.numPieces; piece++) {
+      const hashes = this.blockHashes(piece)
+      if (hashes === null) continue
+      const root = this.pieceRoot(piece)
+      const own = merkleSubtreeRoot(hashes, 2 ** this.pieceLevels, 0)
+      assert(root !== null && equalAt(own, 0, root, 0, HASH_SIZE), `blocks of piece ${piece}`)
     }
   }
 
-  /** Stores the piece layer only, if all of it is known and nothing below. */
-  #optimizePieceLayer(): void {
-    if (this.#mode !== Mode.full || this.#pieceLevels === 0) return
-    const leafs = merkleNumLeafs(this.#numPieces())
-    if (!merkleValidateSingleLayer(this.#tree.subarray(0, merkleNumNodes(leafs) * HASH_SIZE))) return
-    const blocks = this.#blockLayerStart() * HASH_SIZE
-    for (let i = blocks; i < this.#tree.length; i++) if (this.#tree[i] !== 0) return
-    const start = this.#pieceLayerStart()
-    this.#setLayer(Mode.pieceLayer, this.#tree.slice(start * HASH_SIZE, (start + this.#numPieces()) * HASH_SIZE))
+  #pieceOf(index: number): number {
+    const level = merkleGetLayer(index)
+    return Math.floor((index - merkleLayerStart(level)) / 2 ** (level - this.levels + this.pieceLevels))
   }
 
-  #setVerified(first: number, end: number): void {
-    const stop = Math.min(end, this.#numBlocks)
-    for (let i = first; i < stop; i++) this.#verified.setBit(i)
+  #isPadding(index: number): boolean {
+    const level = merkleGetLayer(index)
+    return (index - merkleLayerStart(level)) * 2 ** (this.levels - level) >= this.numBlocks
+  }
+
+  #load(given: GivenNodes): void {
+    const firstBlock = merkleFirstLeaf(2 ** this.levels)
+    const blocks = given.run(firstBlock, this.numBlocks)
+    if (blocks !== null && this.#loadBlockLayer(given, blocks)) return
+    if (!this.#upper.complete) {
+      const pieces = given.run(merkleLayerStart(this.levels - this.pieceLevels), this.numPieces)
+      if (pieces === null || !this.#upper.loadLayer(own(given, pieces))) this.#upper.loadPartial(given)
+    }
+    if (this.pieceLevels === 0 || !given.any(firstBlock, this.numBlocks)) return
+    for (let piece = 0; piece < this.numPieces; piece++) {
+      const root = this.pieceRoot(piece)
+      if (root === null) continue
+      const hashes = given.run(firstBlock + piece * 2 ** this.pieceLevels, this.blocksInPiece(piece))
+      if (hashes === null) continue
+      if (!equalAt(merkleSubtreeRoot(hashes, 2 ** this.pieceLevels, 0), 0, root, 0, HASH_SIZE)) continue
+      this.#setBlocks(piece, hashes.slice())
+    }
+  }
+
+  #loadBlockLayer(given: GivenNodes, blocks: Uint8Array): boolean {
+    if (this.pieceLevels === 0) return this.#upper.loadLayer(own(given, blocks))
+    const layer = new Uint8Array(this.numPieces * HASH_SIZE)
+    const run = HASH_SIZE * 2 ** this.pieceLevels
+    for (let piece = 0; piece < this.numPieces; piece++) {
+      const own = blocks.subarray(piece * run, (piece + 1) * run)
+      layer.set(merkleSubtreeRoot(own, 2 ** this.pieceLevels, 0), piece * HASH_SIZE)
+    }
+    if (!this.#upper.loadLayer(layer)) return false
+    this.#setBlockLayer(own(given, blocks))
+    return true
+  }
+
+  #setBlockLayer(blocks: Uint8Array): void {
+    this.#blockLayer = blocks
+    this.#blocks = null
+  }
+
+  #setBlocks(piece: number, hashes: Uint8Array): void {
+    this.#blocks ??= new Map()
+    this.#blocks.set(piece, hashes)
   }
 
   /** The tree over a run of hashes, a run at the end of the file being padded. */
-  #subtree(hashes: Uint8Array, leafs: number, uncles: number): Uint8Array {
+  #subtree(hashes: Uint8Array, leafs: number, base: number): Uint8Array {
     const tree = new Uint8Array(merkleNumNodes(leafs) * HASH_SIZE)
     const firstLeaf = merkleFirstLeaf(leafs)
     tree.set(hashes, firstLeaf * HASH_SIZE)
-    // if the uncles lead up to the root their number tells how far down the run is
-    const height = merkleNumLayers(this.#numLeafs()) - merkleNumLayers(leafs) - uncles
-    const pad = merklePadAt(Math.max(0, height))
+    const pad = merklePadAt(base)
     for (let i = hashes.length / HASH_SIZE; i < leafs; i++) tree.set(pad, (firstLeaf + i) * HASH_SIZE)
     merkleFillTree(tree, leafs)
     return tree
   }
 
-  /** Copies a proven subtree in, layer by layer upwards, comparing block hashes that were there before. */
-  #insertSubtree(
-    start: number,
-    subtree: Uint8Array,
-    leafs: number,
-    filePieceOffset: number,
-    result: AddHashesResult,
-  ): void {
-    const tree = this.#tree
-    const firstLeaf = this.#blockLayerStart()
-    let from = merkleFirstLeaf(leafs)
-    let to = start
-    for (let size = leafs; ; size /= 2) {
-      for (let i = 0; i < size; i++) {
-        const target = to + i
-        const block = target - firstLeaf
-        if (block >= 0 && !merkleIsZero(tree, target)) {
-          const piece = (block >> this.#pieceLevels) + filePieceOffset
-          if (equalAt(tree, target * HASH_SIZE, subtree, (from + i) * HASH_SIZE, HASH_SIZE)) {
-            if (result.passed.at(-1) !== piece) result.passed.push(piece)
-          } else {
-            const blockInPiece = block & ((1 << this.#pieceLevels) - 1)
-            const last = result.failed.at(-1)
-            if (last?.piece === piece) last.blocks.push(blockInPiece)
-            else result.failed.push({ piece, blocks: [blockInPiece] })
-          }
-        }
-        if (block >= 0 && block < this.#numBlocks) this.#verified.setBit(block)
-        tree.set(merkleNode(subtree, from + i), target * HASH_SIZE)
-      }
-      if (size === 1) return
-      from = merkleGetParent(from)
-      to = merkleGetParent(to)
+  /**
+   * Climbs from a node to one that is known.
+   *
+   * @returns the nodes on the way, up to but without the known one; `null` if that has another hash, or is not reached
+   */
+  #prove(start: number, hash: Uint8Array, uncles: Uint8Array): Link[] | null {
+    const chain: Link[] = []
+    let node = start
+    for (let i = 0; ; i++) {
+      const known = this.#upper.node(node)
+      if (known !== null) return equalAt(known, 0, hash, 0, HASH_SIZE) ? chain : null
+      if ((i + 1) * HASH_SIZE > uncles.length) return null
+      const uncle = merkleNode(uncles, i)
+      chain.push({ node, hash, uncle })
+      hash = node % 2 === 1 ? mergeHash(hash, uncle) : mergeHash(uncle, hash)
+      node = merkleGetParent(node)
     }
   }
 
-  /** Checks the blocks of pieces whose hash has just become known, where all of them were hashed before. */
-  #checkPieces(
-    start: number,
-    count: number,
-    filePieceOffset: number,
-    hashes: Uint8Array,
-    result: AddHashesResult,
-  ): void {
-    const tree = this.#tree
-    const firstLeaf = this.#blockLayerStart()
-    const firstPiece = this.#pieceLayerStart()
-    const blocksInPiece = 1 << this.#pieceLevels
-    for (let i = 0; i < count && start + i - firstPiece < this.#numPieces(); i++) {
-      const node = start + i
-      const firstBlock = merkleGetFirstChild(node, this.#pieceLevels)
-      const end = Math.min(firstBlock + blocksInPiece, firstLeaf + this.#numBlocks)
-      if (anyZero(tree, firstBlock, end)) continue
-      const piece = node - firstPiece + filePieceOffset
-      merkleFillTree(tree, blocksInPiece, firstBlock)
-      if (equalAt(tree, node * HASH_SIZE, hashes, i * HASH_SIZE, HASH_SIZE)) {
-        result.passed.push(piece)
-        this.#setVerified(firstBlock - firstLeaf, firstBlock - firstLeaf + blocksInPiece)
-      } else {
-        merkleClearTree(tree, blocksInPiece, firstBlock)
-        tree.set(merkleNode(hashes, i), node * HASH_SIZE)
-        result.failed.push({ piece, blocks: [] })
+  /** Stores a proven run of nodes at or above the piece layer. */
+  #addUpper(base: number, index: number, tree: Uint8Array, leafs: number): void {
+    if (base === this.pieceLevels) {
+      this.#upper.setPieces(index, tree)
+      return
+    }
+    let from = 0
+    for (let size = 1; size <= leafs; size *= 2) {
+      const layer = this.levels - base - merkleNumLayers(leafs / size)
+      const start = merkleLayerStart(layer) + (index / leafs) * size
+      for (let i = 0; i < size; i++) this.#upper.set(start + i, merkleNode(tree, from + i))
+      from = 2 * from + 1
+    }
+  }
+
+  /** Stores proven block hashes of whole pieces. */
+  #addBlocks(firstPiece: number, hashes: Uint8Array, added: number[]): void {
+    if (this.#blockLayer !== null) return
+    const run = HASH_SIZE * 2 ** this.pieceLevels
+    for (let at = 0, piece = firstPiece; at < hashes.length && piece < this.numPieces; at += run, piece++) {
+      if (this.blockHashes(piece) !== null) continue
+      const own = hashes.slice(at, at + this.blocksInPiece(piece) * HASH_SIZE)
+      // blocks that were left out as padding, by a run that is cut where the file does not end
+      if (own.length < this.blocksInPiece(piece) * HASH_SIZE) continue
+      this.#setBlocks(piece, own)
+      added.push(piece)
+    }
+    if (this.#blocks?.size !== this.numPieces) return
+    const all = new Uint8Array(this.numBlocks * HASH_SIZE)
+    for (const [piece, own] of this.#blocks) all.set(own, piece * run)
+    this.#setBlockLayer(all)
+  }
+
+  /** Adds the nodes below a piece's to a list, padding of the block layer left out. */
+  #markBelow(piece: number, nodes: number[]): void {
+    for (let depth = 1; depth <= this.pieceLevels; depth++) {
+      const layer = this.levels - this.pieceLevels + depth
+      const start = merkleLayerStart(layer) + piece * 2 ** depth
+      for (let i = 0; i < 2 ** depth; i++) {
+        if (depth < this.pieceLevels || !this.#isPadding(start + i)) nodes.push(start + i)
       }
     }
   }
 }
 
-function anyZero(tree: Uint8Array, first: number, end: number): boolean {
-  for (let i = first; i < end; i++) if (merkleIsZero(tree, i)) return true
-  return false
+/** A node that is not known yet, and the sibling that proves it. */
+interface Link {
+  readonly node: number
+  readonly hash: Uint8Array
+  readonly uncle: Uint8Array
 }
 
-/** Whether all bits of a range are set. */
-function isSet(mask: Bitfield, first: number, end: number, size: number): boolean {
-  if (end > size) return false
-  for (let i = first; i < end; i++) if (!mask.getBit(i)) return false
-  return true
+/** A copy, unless all that was given is this. */
+function own(given: GivenNodes, hashes: Uint8Array): Uint8Array {
+  return hashes.length === given.length ? hashes : hashes.slice()
 }
 
-/** Bits set before `end`. */
-function countSet(mask: Bitfield, end: number): number {
-  let n = 0
-  for (let i = 0; i < Math.min(end, mask.size()); i++) if (mask.getBit(i)) n++
-  return n
-}
-
-/**
- * Root over nodes that are the first of `leafs` ones.
- *
- * @param height layers between them and the blocks, which tells what the rest is filled up with
- */
-function subtreeRoot(nodes: Uint8Array, leafs: number, height: number): Uint8Array {
-  let root = merkleRoot(nodes, merklePadAt(height))
-  const own = merkleNumLeafs(nodes.length / HASH_SIZE)
-  let level = height + merkleNumLayers(own)
-  for (let n = own; n < leafs; n *= 2) root = mergeHash(root, merklePadAt(level++))
-  return root
+/** Bits from `first` to the end. */
+function markedFrom(first: number, count: number): Bitfield {
+  const mask = new Bitfield(first + count)
+  for (let i = first; i < first + count; i++) mask.setBit(i)
+  return mask
 }

@@ -6,7 +6,6 @@
  * node means "not known".
  */
 
-import type { Bitfield } from '../core/bitfield.ts'
 import { equalAt } from '../core/bytes.ts'
 import { sha256 } from '../core/hash.ts'
 
@@ -40,19 +39,9 @@ export function merkleLayerStart(layer: number): number {
   return 2 ** layer - 1
 }
 
-/** Index of the node `offset` of a layer. */
-export function merkleToFlatIndex(layer: number, offset: number): number {
-  return merkleLayerStart(layer) + offset
-}
-
 /** Layer of a node, 0 for the root. */
 export function merkleGetLayer(index: number): number {
   return 31 - Math.clz32(index + 1)
-}
-
-/** Place of a node in its layer. */
-export function merkleGetLayerOffset(index: number): number {
-  return index - merkleLayerStart(merkleGetLayer(index))
 }
 
 /** The root (0) has none: `index` >= 1. */
@@ -63,11 +52,6 @@ export function merkleGetParent(index: number): number {
 /** The other child of the same parent; `index` >= 1. */
 export function merkleGetSibling(index: number): number {
   return index % 2 === 1 ? index + 1 : index - 1
-}
-
-/** The leftmost descendant `depth` layers down. */
-export function merkleGetFirstChild(index: number, depth = 1): number {
-  return (index + 1) * 2 ** depth - 1
 }
 
 const pair = new Uint8Array(2 * HASH_SIZE)
@@ -139,6 +123,21 @@ export function merkleRoot(leaves: Uint8Array, pad: Uint8Array = merklePadAt(0))
 }
 
 /**
+ * Root over nodes that are the first of `leafs` ones.
+ *
+ * @param nodes  at least one, 32 bytes each
+ * @param leafs  a power of two
+ * @param height layers between the nodes and the blocks, which tells what the rest is filled up with
+ */
+export function merkleSubtreeRoot(nodes: Uint8Array, leafs: number, height: number): Uint8Array {
+  let root = merkleRoot(nodes, merklePadAt(height))
+  const own = merkleNumLeafs(nodes.length / HASH_SIZE)
+  let level = height + merkleNumLayers(own)
+  for (let n = own; n < leafs; n *= 2) root = mergeHash(root, merklePadAt(level++))
+  return root
+}
+
+/**
  * Computes all nodes above a run of nodes of one layer.
  *
  * @param leafs      length of the run, a power of two
@@ -155,155 +154,22 @@ export function merkleFillTree(tree: Uint8Array, leafs: number, levelStart = mer
 }
 
 /**
- * Computes the nodes that follow from a tree of which some are known, then clears those that no chain of known
- * nodes connects to the root.
+ * Computes the nodes of a tree that follow from others.
+ *
+ * @param root if given, it becomes node 0, and the nodes that no chain of hashes ties to it are cleared
  */
-export function merkleFillPartialTree(tree: Uint8Array): void {
+export function merkleFillPartialTree(tree: Uint8Array, root: Uint8Array | null): void {
   const nodes = tree.length / HASH_SIZE
-  const leafs = (nodes + 1) / 2
-  for (let i = leafs - 2; i >= 0; i--) {
+  if (root !== null) tree.set(root)
+  for (let i = (nodes - 1) / 2 - 1; i >= 0; i--) {
     const child = 2 * i + 1
-    if (merkleIsZero(tree, child) || merkleIsZero(tree, child + 1)) continue
+    if (!merkleIsZero(tree, i) || merkleIsZero(tree, child) || merkleIsZero(tree, child + 1)) continue
     tree.set(mergePairAt(tree, child), i * HASH_SIZE)
   }
+  if (root === null) return
   for (let parent = 0, i = 1; i < nodes; parent++, i += 2) {
-    const leftZero = merkleIsZero(tree, i)
-    const rightZero = merkleIsZero(tree, i + 1)
-    if (merkleIsZero(tree, parent) || leftZero || rightZero) tree.fill(0, i * HASH_SIZE, (i + 2) * HASH_SIZE)
-  }
-}
-
-/** Clears a run of nodes of one layer and all above it, up to and with the node that stands over the whole run. */
-export function merkleClearTree(tree: Uint8Array, leafs: number, levelStart: number): void {
-  let size = leafs
-  for (;;) {
-    tree.fill(0, levelStart * HASH_SIZE, (levelStart + size) * HASH_SIZE)
-    if (size === 1) return
-    levelStart = merkleGetParent(levelStart)
-    size /= 2
-  }
-}
-
-/** Whether `parent` stands over `left` and `right`. */
-export function merkleValidateNode(left: Uint8Array, right: Uint8Array, parent: Uint8Array): boolean {
-  return equalAt(mergeHash(left, right), 0, parent, 0, HASH_SIZE)
-}
-
-/**
- * Inserts a node and the siblings ("uncles") that prove it, if they do.
- *
- * Nodes that are known already are trusted: meeting one ends the walk, with success if it is equal.
- * After a failure the tree is as it was.
- *
- * @param tree   the root, at least, is known
- * @param index  where `node` belongs
- * @param uncles hashes of 32 bytes, from the sibling of `node` upwards
- * @returns true if the chain reached a known node with the right value
- */
-export function merkleValidateAndInsertProofs(
-  tree: Uint8Array,
-  index: number,
-  node: Uint8Array,
-  uncles: Uint8Array,
-): boolean {
-  if (equalAt(tree, index * HASH_SIZE, node, 0, HASH_SIZE)) return true
-  if (!merkleIsZero(tree, index)) return false
-  const count = Math.floor(uncles.length / HASH_SIZE)
-  // what is computed on the way goes into the tree only when the end is known to be right
-  const chain: Uint8Array[] = [node]
-  let cursor = index
-  for (let i = 0; i < count && cursor > 0; i++) {
-    const sibling = merkleGetSibling(cursor)
-    const uncle = merkleNode(uncles, i)
-    if (!merkleIsZero(tree, sibling) && !equalAt(tree, sibling * HASH_SIZE, uncle, 0, HASH_SIZE)) return false
-    const own = chain[i]!
-    const hash = sibling > cursor ? mergeHash(own, uncle) : mergeHash(uncle, own)
-    const parent = merkleGetParent(cursor)
-    if (equalAt(tree, parent * HASH_SIZE, hash, 0, HASH_SIZE)) {
-      insertChain(tree, index, chain, uncles)
-      return true
-    }
-    if (!merkleIsZero(tree, parent)) return false
-    chain.push(hash)
-    cursor = parent
-  }
-  return false
-}
-
-function insertChain(tree: Uint8Array, index: number, chain: readonly Uint8Array[], uncles: Uint8Array): void {
-  let cursor = index
-  for (let i = 0; i < chain.length; i++) {
-    tree.set(chain[i]!, cursor * HASH_SIZE)
-    tree.set(merkleNode(uncles, i), merkleGetSibling(cursor) * HASH_SIZE)
-    cursor = merkleGetParent(cursor)
-  }
-}
-
-/**
- * Copies from `source` the nodes that an unbroken chain from `root` proves.
- *
- * @param target   as long as `source`; what it has is kept
- * @param verified one bit per block; set where its leaf was proven
- */
-export function merkleValidateCopy(source: Uint8Array, target: Uint8Array, root: Uint8Array, verified: Bitfield): void {
-  if (source.length === 0 || !equalAt(source, 0, root, 0, HASH_SIZE)) return
-  const nodes = source.length / HASH_SIZE
-  const firstLeaf = nodes - (nodes + 1) / 2
-  target.set(root)
-  for (let i = 0; i < firstLeaf; i++) {
-    if (merkleIsZero(target, i)) continue
-    const left = 2 * i + 1
-    if (!equalAt(mergePairAt(source, left), 0, target, i * HASH_SIZE, HASH_SIZE)) continue
-    target.set(source.subarray(left * HASH_SIZE, (left + 2) * HASH_SIZE), left * HASH_SIZE)
-    const block = left - firstLeaf
-    if (block >= 0 && block < verified.size()) {
-      verified.setBit(block)
-      // the right one may be the first leaf of padding, which has no bit
-      if (block + 1 < verified.size()) verified.setBit(block + 1)
-    }
-  }
-}
-
-/** Whether the parents of the lowest layer match it. */
-export function merkleValidateSingleLayer(tree: Uint8Array): boolean {
-  const nodes = tree.length / HASH_SIZE
-  if (nodes === 1) return true
-  for (let i = (nodes + 1) / 2 - 1; i < nodes; i += 2) {
-    if (!equalAt(mergePairAt(tree, i), 0, tree, merkleGetParent(i) * HASH_SIZE, HASH_SIZE)) return false
-  }
-  return true
-}
-
-/** A run of leaves that can be checked against one known node. */
-export interface KnownSubtree {
-  readonly leafsStart: number
-  readonly leafsSize: number
-  readonly rootIndex: number
-}
-
-/**
- * The largest subtree around a leaf whose leaves are all known and whose root is the first known node above.
- *
- * The caller checks the hash at `rootIndex`.
- *
- * @param block      the leaf, counted in its layer
- * @param validLeafs leaves that stand for data; those beyond are zeros and count as known
- */
-export function merkleFindKnownSubtree(tree: Uint8Array, block: number, validLeafs: number): KnownSubtree {
-  const firstLeaf = Math.floor(tree.length / HASH_SIZE / 2)
-  let leafsStart = block
-  let leafsSize = 1
-  let rootIndex = merkleGetSibling(firstLeaf + block)
-  for (let i = block; ; i >>>= 1) {
-    const right = i % 2 === 1
-    const first = leafsStart + (right ? -leafsSize : leafsSize)
-    const count = Math.min(leafsSize, validLeafs - first)
-    for (let j = 0; j < count; j++) {
-      if (merkleIsZero(tree, firstLeaf + first + j)) return { leafsStart, leafsSize, rootIndex }
-    }
-    if (right) leafsStart -= leafsSize
-    leafsSize *= 2
-    rootIndex = merkleGetParent(rootIndex)
-    if (!merkleIsZero(tree, rootIndex)) return { leafsStart, leafsSize, rootIndex }
+    const known = !merkleIsZero(tree, parent) && !merkleIsZero(tree, i) && !merkleIsZero(tree, i + 1)
+    if (known && equalAt(mergePairAt(tree, i), 0, tree, parent * HASH_SIZE, HASH_SIZE)) continue
+    tree.fill(0, i * HASH_SIZE, (i + 2) * HASH_SIZE)
   }
 }

@@ -75,12 +75,7 @@ export function restorePieceLayers(
     const tree = new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root)
     if (mask === undefined || mask.empty()) tree.loadTree(hashes)
     else tree.loadSparseTree(hashes, mask)
-    const layer = tree.getPieceLayer()
-    // a tree that is known in part has gaps in its layer: only a whole one adds up to the root
-    if (layer.length === 0 || !new MerkleTree(files.fileNumBlocks(file), blocksPerPiece, root).loadPieceLayer(layer)) {
-      continue
-    }
-    setLayer(out, files, file, layer)
+    if (tree.pieceLayer !== null) setLayer(out, files, file, tree.pieceLayer)
   }
   return out
 }

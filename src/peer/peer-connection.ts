@@ -3,10 +3,10 @@
  *
  * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
  * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
- * (`announcements`), what it invites us to ask for (`hints`), the blocks asked for (`download`), the blocks asked of us
- * (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest and choking are here, which all of
- * these meet in. Geometry is checked here and in these parts, at the door: what goes on to the torrent are valid pieces
- * and blocks.
+ * (`announcements`), what it invites us to ask for (`hints`), merkle hashes (`hashes`), the blocks asked for
+ * (`download`), the blocks asked of us (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest
+ * and choking are here, which all of these meet in. Geometry is checked here and in these parts, at the door: what goes
+ * on to the torrent are valid pieces and blocks.
  *
  * @see BEP 3, BEP 6
  */
@@ -31,6 +31,7 @@ import { PeerAvailability } from './peer-availability.ts'
 import { PeerDhtPort } from './peer-dht-port.ts'
 import { PeerExtensions } from './peer-extensions.ts'
 import { PeerHandshake } from './peer-handshake.ts'
+import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
@@ -77,6 +78,7 @@ export class PeerConnection implements BtLinkOwner {
   readonly availability = new PeerAvailability(this)
   readonly announcements = new PieceAnnouncements(this)
   readonly hints = new PeerHints(this)
+  readonly hashes = new PeerHashes(this)
   readonly dhtPort = new PeerDhtPort(this)
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
@@ -109,6 +111,7 @@ export class PeerConnection implements BtLinkOwner {
   peerUploadOnly = false
   supportsFast = false
   supportsExtended = false
+  /** Both sides name the torrent by its v2 hash. @see BEP 52 */
   protocolV2 = false
 
   /** Largest request queue the peer accepts. */
@@ -379,6 +382,7 @@ export class PeerConnection implements BtLinkOwner {
     this.download.close()
     this.uploads.queue.clear()
     this.extensions.metadata.left()
+    this.hashes.left()
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
@@ -422,6 +426,7 @@ export class PeerConnection implements BtLinkOwner {
   metadataKnown(): void {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
+    this.handshake.metadataKnown()
     this.extensions.metadata.known()
   }
 
@@ -433,6 +438,7 @@ export class PeerConnection implements BtLinkOwner {
     if (this.disconnecting || !this.handshake.done) return
     this.announcements.writeBitfield()
     this.dhtPort.afterBitfield()
+    this.hashes.maybeRequest()
     this.updateInterest()
   }
 
@@ -440,14 +446,17 @@ export class PeerConnection implements BtLinkOwner {
 
   onHave(piece: number): void {
     this.availability.onHave(piece)
+    this.hashes.maybeRequest()
   }
 
   onBitfield(bits: Uint8Array): void {
     this.availability.onBitfield(bits)
+    this.hashes.maybeRequest()
   }
 
   onHaveAll(): void {
     this.availability.onHaveAll()
+    this.hashes.maybeRequest()
   }
 
   onHaveNone(): void {
@@ -701,16 +710,16 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   onHashRequest(request: HashRequest): void {
-    M.encodeHashReject(this.link.out(), request)
-    this.session.counters.inc(C.SES_NUM_OUTGOING_HASH_REJECT)
+    this.hashes.onHashRequest(request)
   }
 
-  onHashes(_request: HashRequest, _hashes: Uint8Array): void {
-    // none were asked for
-    this.disconnect(libtorrentError(LibtorrentErrors.invalidHashes), Operation.bittorrent, Severity.peerError)
+  onHashes(request: HashRequest, hashes: Uint8Array): void {
+    this.hashes.onHashes(request, hashes)
   }
 
-  onHashReject(_request: HashRequest): void {}
+  onHashReject(request: HashRequest): void {
+    this.hashes.onHashReject(request)
+  }
 
   onUnknownHeader(_id: number, _length: number): boolean {
     return false
@@ -748,6 +757,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   linkDrained(): void {
+    this.hashes.fill()
     this.uploads.queue.fill()
     this.receiving.drained()
   }

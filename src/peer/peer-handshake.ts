@@ -1,12 +1,13 @@
 /**
  * The handshake of one connection, and what is said right after it: the extended handshake and what we have.
  *
- * An outgoing connection speaks first; an incoming one has no torrent until the peer has named it.
+ * An outgoing connection speaks first; an incoming one has no torrent until the peer has named it. A connection is v2 if
+ * both sides name the v2 hash. To the v1 hash of a hybrid torrent, with the bit set that says so, the answer is the v2
+ * hash: that upgrades the connection.
  *
- * @see BEP 3, BEP 52 (the torrent's other info hash)
+ * @see BEP 3, BEP 52 (upgrade path)
  */
 
-import { bytesEqual } from '../core/bytes.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import { ProtocolVersion } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
@@ -14,20 +15,19 @@ import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { readFeatures } from '../wire/handshake.ts'
 import type { PeerConnection } from './peer-connection.ts'
-import { Severity } from './peer-host.ts'
+import { type PeerHost, Severity } from './peer-host.ts'
 
 export class PeerHandshake {
   readonly #peer: PeerConnection
   #sent = false
   #done = false
-  #infoHash = new Sha1Hash()
+  /** The peer has named the torrent too. */
+  #agreed = false
+  #infoHash: Sha1Hash | null = null
 
   /** @param peer its torrent is set, if it has one */
   constructor(peer: PeerConnection) {
     this.#peer = peer
-    if (peer.host === null) return
-    const { infoHash } = peer.host
-    this.#infoHash = infoHash.hasV1() ? infoHash.v1 : infoHash.getBest()
   }
 
   /** The peer has told its id and may stay. */
@@ -35,8 +35,17 @@ export class PeerHandshake {
     return this.#done
   }
 
-  /** Of the torrent's info hashes, the one we name. */
+  /**
+   * Of the torrent's info hashes, the one we name: the same each time, until the peer answers with the other one.
+   *
+   * An outgoing connection names the v2 hash to peers that are known to have it. Zeros if there is no torrent yet.
+   */
   get infoHash(): Sha1Hash {
+    const { entry, host } = this.#peer
+    if (host === null) return new Sha1Hash()
+    const { infoHash } = host
+    const isV2 = infoHash.hasV2() && (entry?.protocolV2 === true || !infoHash.hasV1())
+    this.#infoHash ??= isV2 ? infoHash.get(ProtocolVersion.V2) : infoHash.v1
     return this.#infoHash
   }
 
@@ -44,8 +53,10 @@ export class PeerHandshake {
     const peer = this.#peer
     if (this.#sent || peer.host === null) return
     this.#sent = true
-    const features = { extended: true, fast: true, dht: true, v2Upgrade: false }
-    peer.link.writeHandshake(features, this.#infoHash.view(), peer.ourPeerId.view())
+    const { infoHash } = this
+    const v2Upgrade = peer.host.infoHash.hasV2() && !namesV2(peer.host, infoHash)
+    const features = { extended: true, fast: true, dht: true, v2Upgrade }
+    peer.link.writeHandshake(features, infoHash.view(), peer.ourPeerId.view())
   }
 
   onInfoHash(reserved: Uint8Array, infoHash: Uint8Array): void {
@@ -54,17 +65,35 @@ export class PeerHandshake {
     peer.supportsExtended = features.extended
     peer.supportsFast = features.fast
     peer.dhtPort.onHandshake(features.dht)
-    if (!(peer.host === null ? this.#attach(infoHash) : this.#matches(infoHash))) return
-    if (peer.entry !== null) peer.entry.protocolV2 = peer.protocolV2
+    const hash = new Sha1Hash(infoHash)
+    if (!(peer.host === null ? this.#attach(hash, features.v2Upgrade) : this.#matches(hash))) return
+    this.#agreed = true
+    this.#updateProtocol()
     peer.link.decoder.setFastSupported(peer.supportsFast)
     const { geometry } = peer.host!
     if (geometry !== null) peer.link.decoder.setNumPieces(geometry.numPieces)
   }
 
-  /** Finds the torrent of an incoming connection, and answers. @returns false if it was closed */
-  #attach(infoHash: Uint8Array): boolean {
+  /** What we both called the torrent may have been its v2 hash all the time: links may give it cut, as if it were v1. */
+  metadataKnown(): void {
+    if (this.#agreed) this.#updateProtocol()
+  }
+
+  #updateProtocol(): void {
     const peer = this.#peer
-    const hash = new Sha1Hash(infoHash)
+    peer.protocolV2 = namesV2(peer.host!, this.infoHash)
+    peer.link.decoder.setProtocolV2(peer.protocolV2)
+    if (peer.protocolV2 && peer.entry !== null) peer.entry.protocolV2 = true
+  }
+
+  /**
+   * Finds the torrent of an incoming connection, and answers.
+   *
+   * @param upgrades the peer named the v1 hash, and would speak v2
+   * @returns false if it was closed
+   */
+  #attach(hash: Sha1Hash, upgrades: boolean): boolean {
+    const peer = this.#peer
     const found = peer.session.attach(peer, hash)
     if (peer.disconnecting) return false
     if ('message' in found) {
@@ -73,24 +102,29 @@ export class PeerHandshake {
       return false
     }
     peer.host = found
-    this.#infoHash = hash
-    peer.protocolV2 = found.infoHash.hasV2() && found.infoHash.get(ProtocolVersion.V2).equals(hash)
     found.alert(peer, { kind: 'connect', outgoing: false })
     if (peer.disconnecting) return false
+    const { geometry, infoHash } = found
+    if (upgrades && geometry !== null && !infoHash.hasV2()) {
+      peer.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent)
+      return false
+    }
+    this.#infoHash = upgrades && infoHash.hasV2() ? infoHash.get(ProtocolVersion.V2) : hash
+    // while the metadata is not known we may lack the v2 hash: then the next connection is a v2 one
+    if (upgrades && peer.entry !== null) peer.entry.protocolV2 = true
     this.write()
     peer.availability.join()
     return true
   }
 
-  /** The answer must be for the torrent that was asked for. @returns false if it was not */
-  #matches(infoHash: Uint8Array): boolean {
+  /** The answer must be for the torrent that was asked for, by either hash. @returns false if it was not */
+  #matches(hash: Sha1Hash): boolean {
     const peer = this.#peer
-    const ours = peer.host!.infoHash
-    if (ours.hasV2() && bytesEqual(infoHash, ours.v2.view().subarray(0, 20))) {
-      peer.protocolV2 = true
+    if (namesV2(peer.host!, hash)) {
+      this.#infoHash = hash
       return true
     }
-    if (bytesEqual(infoHash, this.#infoHash.view())) return true
+    if (hash.equals(this.infoHash) && !hash.isAllZeros()) return true
     peer.disconnect(libtorrentError(LibtorrentErrors.invalidInfoHash), Operation.bittorrent, Severity.failure)
     return false
   }
@@ -111,8 +145,13 @@ export class PeerHandshake {
     if (host.ready) {
       peer.announcements.writeBitfield()
       peer.dhtPort.afterBitfield()
+      peer.hashes.maybeRequest()
       if (host.numHave > 0) host.maybeUnchoke(peer)
     }
     host.peerReady(peer)
   }
+}
+
+function namesV2(host: PeerHost, hash: Sha1Hash): boolean {
+  return host.infoHash.hasV2() && host.infoHash.get(ProtocolVersion.V2).equals(hash)
 }

@@ -14,6 +14,7 @@ import type { SessionSettings } from '../settings/session-settings.ts'
 import type { Counters } from '../stats/counters.ts'
 import type { DiskError, ReadResult } from '../storage/disk-io.ts'
 import type { Slot, SlotPool } from '../storage/slab.ts'
+import type { HashRequest } from '../wire/hash-messages.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import type { PexHost } from './peer-pex.ts'
 import type { BlockRequest, RequestRun } from './upload-queue.ts'
@@ -40,6 +41,27 @@ export interface MetadataRequests {
   next(source: { readonly ref: number }, asked: readonly number[]): number
   rejected(source: { readonly ref: number }, part: number): void
   received(source: { readonly ref: number }, part: number, totalSize: number, data: Uint8Array): boolean
+}
+
+/** What connections ask of a torrent about its merkle trees. @see BEP 52 */
+export interface HashExchange {
+  /** What to ask the peer for next; `null`: nothing that it could help with. It counts as asked from now on. */
+  pick(peer: PeerConnection): HashRequest | null
+  /**
+   * Hashes came, asked for or not; the request has to be checked too.
+   *
+   * @param hashes 32 bytes each; borrowed
+   * @returns false if they are wrong: the peer must go
+   */
+  received(peer: PeerConnection, request: HashRequest, hashes: Uint8Array): boolean
+  /** What was picked will not come from this peer. */
+  rejected(peer: PeerConnection, request: HashRequest): void
+  /**
+   * Answers a request, whose numbers are plausible and not more than that.
+   *
+   * @param done to be called once, now or later: the hashes, as many as the request implies, or `null` to reject it
+   */
+  answer(peer: PeerConnection, request: HashRequest, done: (hashes: Uint8Array | null) => void): void
 }
 
 /** The torrent of a connection. Calls come inside a turn; none may re-enter the connection, but by closing it. */
@@ -72,6 +94,8 @@ export interface PeerHost {
   metadata(): Uint8Array | null
   /** Puts it together; `null` once it is known. */
   readonly metadataDownload: MetadataRequests | null
+  /** `null` as long as the metadata is not known, and for torrents that are v1 only. */
+  readonly hashes: HashExchange | null
 
   /** The peer is known by its id now. @returns why it must go */
   peerIdentified(peer: PeerConnection): ErrorCode | null
@@ -163,6 +187,15 @@ export type PeerNotice =
       readonly event: 'pex' | 'pexDiff' | 'pexFull'
       readonly text: string
     }
+  | HashNotice
+
+/** A message of the hash exchange, for the log. */
+export interface HashNotice {
+  readonly kind: 'hashLog'
+  readonly direction: 'incomingMessage' | 'outgoingMessage'
+  readonly event: 'hashRequest' | 'hashes' | 'hashReject'
+  readonly request: HashRequest
+}
 
 /** What a connection needs of the session. */
 export interface PeerSession {

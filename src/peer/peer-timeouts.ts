@@ -39,6 +39,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
   peer.downloadRatePeak = Math.max(peer.downloadRatePeak, stats.downloadPayloadRate())
   peer.uploads.queue.fill()
   peer.extensions.metadata.tick(now)
+  peer.hashes.tick(now)
   if (peer.link.holdsBytes) peer.link.resumeSending()
 }
 

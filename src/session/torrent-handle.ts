@@ -177,10 +177,10 @@ export class TorrentHandle {
    * @deprecated `saveResumeData` with `saveInfoDict`, then `writeTorrentFile`
    */
   torrentFileWithHashes(): TorrentInfo | null {
-    const { info } = this.torrent()
+    const { info, content } = this.torrent()
     if (info === null) return null
     if (!info.v2()) return new TorrentInfo(info)
-    return info.hasPieceLayers() ? info.withPieceLayers(this.pieceLayers()) : null
+    return content?.proofs?.trees.complete === true ? info.withPieceLayers(this.pieceLayers()) : null
   }
 
   /**
@@ -190,9 +190,10 @@ export class TorrentHandle {
    * @returns an empty list for v1 torrents, and as long as there is no metadata
    */
   pieceLayers(): Uint8Array[] {
-    const { info } = this.torrent()
-    if (info === null || !info.v2()) return []
-    return Array.from({ length: info.numFiles() }, (_, i) => info.pieceLayer(i).slice())
+    const { content } = this.torrent()
+    const trees = content?.proofs?.trees
+    if (trees === undefined) return []
+    return Array.from({ length: content!.info.numFiles() }, (_, i) => trees.pieceLayer(i)?.slice() ?? new Uint8Array(0))
   }
 
   flags(): TorrentFlags {

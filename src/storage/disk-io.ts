@@ -79,6 +79,8 @@ export interface PieceHashes {
   readonly v1: Uint8Array | null
   /** 32 bytes: root of the piece's own subtree (or of the file, if the file is not longer than a piece). */
   readonly v2: Uint8Array | null
+  /** What its blocks must hash to, 32 bytes each: if the piece disagrees, those of its blocks that agree are kept. */
+  readonly blocks?: Uint8Array | null
 }
 
 /** Where the bytes of one block of a piece to be committed are. */
@@ -89,7 +91,10 @@ export type BlockSource =
 
 export interface CommitResult {
   readonly error: DiskError | null
-  /** Which of the given hashes agreed; `null` for those not given. Nothing is written unless all given ones did. */
+  /**
+   * Which of the given hashes agreed; `null` for those not given. Nothing is written unless all given ones did, but for
+   * single blocks that agree with `PieceHashes.blocks`.
+   */
   readonly v1Passed: boolean | null
   readonly v2Passed: boolean | null
   /**

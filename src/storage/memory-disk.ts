@@ -1,7 +1,7 @@
 /** Keeps torrents in memory: for tests, benchmarks, and programs that stream what they download elsewhere. */
 
 import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
-import { bytesEqual, concatBytes } from '../core/bytes.ts'
+import { bytesEqual, concatBytes, equalAt } from '../core/bytes.ts'
 import { type MoveFlags, MoveFlags as MoveFlagValues, Operation, TorrentFlags } from '../core/enums.ts'
 import { errnoError } from '../core/error-code.ts'
 import { PieceHasher, v2LeafCount } from '../metainfo/piece-hash.ts'
@@ -274,6 +274,13 @@ class MemoryDisk implements DiskIo {
       this.#blocksWritten += sources.length
     }
     const failed = v1Passed === false || v2Passed === false
+    if (failed && hashes.blocks != null && hashed.blocks !== null) {
+      for (let block = 0; block < sources.length; block++) {
+        const source = sources[block]!
+        if (source === 'disk' || !equalAt(hashed.blocks, block * 32, hashes.blocks, block * 32, 32)) continue
+        this.#store(state, piece, block, source)
+      }
+    }
     return { error: null, v1Passed, v2Passed, blockHashes: wantBlockHashes || failed ? hashed.blocks : null }
   }
 

@@ -69,6 +69,8 @@ export interface WireCommit extends WireJobBase {
   readonly pieceSize: number
   readonly v1: Uint8Array | null
   readonly v2: Uint8Array | null
+  /** If the piece is wrong, blocks with these hashes are written all the same. */
+  readonly blocks: Uint8Array | null
   readonly pieceLength: number
   readonly wantBlockHashes: boolean
   readonly part: WirePart | null

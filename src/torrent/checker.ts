@@ -3,7 +3,7 @@
 import { FastresumeRejectedAlert, OversizedFileAlert } from '../alert/storage-alerts.ts'
 import type { PieceIndex } from '../core/brands.ts'
 import { BLOCK_SIZE } from '../core/brands.ts'
-import { equalAt } from '../core/bytes.ts'
+import { bytesEqual, equalAt } from '../core/bytes.ts'
 import { TorrentFlags } from '../core/enums.ts'
 import { libtorrentCategory, libtorrentError, MiscErrors, miscCategory } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -248,7 +248,8 @@ export class Checker {
     }
     const expected = content.expected(piece)
     const v1 = expected.v1 === null || result.v1 === null ? null : equalAt(result.v1, i * 20, expected.v1, 0, 20)
-    const v2 = expected.v2 === null || result.v2 === null ? null : equalAt(result.v2, i * 32, expected.v2, 0, 32)
+    const root = result.v2?.subarray(i * 32, (i + 1) * 32) ?? null
+    const v2 = root === null ? null : this.#judgeRoot(piece, root, expected.v2, v1)
     if (v1 !== null && v2 !== null && v1 !== v2) {
       this.#run++
       this.#next = 0
@@ -260,6 +261,11 @@ export class Checker {
     }
     if (v1 ?? v2) content.foundPiece(piece)
     return true
+  }
+
+  #judgeRoot(piece: PieceIndex, root: Uint8Array, expected: Uint8Array | null, v1: boolean | null): boolean | null {
+    if (expected !== null) return bytesEqual(root, expected)
+    return this.#torrent.content!.foundUnproven(piece, root, v1)
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import { Bitfield } from '../core/bitfield.ts'
-import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
 import { FileFlags } from '../core/enums.ts'
 import type { Rng } from '../core/rng.ts'
 import type { Turn } from '../core/turn.ts'
@@ -15,10 +15,13 @@ import { Geometry } from '../metainfo/geometry.ts'
 import type { TorrentInfo } from '../metainfo/torrent-info.ts'
 import type { CommitResult, DiskError, DiskIo, PieceHashes, StorageHandle } from '../storage/disk-io.ts'
 import type { Slot } from '../storage/slab.ts'
+import type { HashRequest } from '../wire/hash-messages.ts'
 import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import { FileProgress } from './file-progress.ts'
+import type { HashTrees } from './hash-trees.ts'
 import type { PickerLoops } from './pick-blocks.ts'
 import { PiecePicker } from './piece-picker.ts'
+import { decision, differingBlocks, NOTHING_DECIDED, PieceProofs, type ProofHost } from './piece-proofs.ts'
 import { PieceTransfers } from './piece-transfers.ts'
 import { applyPiecePriorities, Priorities } from './priorities.ts'
 
@@ -31,8 +34,21 @@ export interface ContentHost {
   blockFinished(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
   /** A piece passed its hash and is on disk. It counts as had already. */
   piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
-  /** A piece failed its hash. Nothing was written; its blocks are open again after this call. */
-  pieceFailed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
+  /**
+   * A piece failed its hash. Its blocks, or the bad ones of them, are open again after this call.
+   *
+   * @param bad the wrong blocks, `null` if that is not known
+   */
+  pieceFailed(
+    piece: PieceIndex,
+    from: readonly PeerRef[],
+    blockHashes: Uint8Array | null,
+    bad: readonly BlockIndex[] | null,
+  ): void
+  /** A block is not what its hash says, which is known already. It is open again. */
+  blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
+  /** The hashes of the blocks of a piece that is not had have become known. */
+  blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void
   /** v1 and v2 hashes of a hybrid torrent do not agree. */
   inconsistentHashes(piece: PieceIndex): void
   /** A write failed. The blocks it was about are open again. */
@@ -54,6 +70,8 @@ export class Content {
   haveAll = false
   storage: StorageHandle | null = null
   readonly priorities: Priorities
+  /** `null` if there are no v2 hashes. */
+  readonly proofs: PieceProofs | null
   fileProgress: FileProgress | null = null
   /** What was set piece by piece, while there is no picker that knows. */
   #pieceOverrides: ArrayLike<number> | null = null
@@ -74,21 +92,27 @@ export class Content {
   #diskMovedAt = 0
   #stalled = false
 
+  /**
+   * @param trees    what is known of the v2 hashes, `null` if there are none
+   * @param checksV1 whether a hybrid torrent's v1 hashes are looked at
+   */
   constructor(
     info: TorrentInfo,
+    trees: HashTrees | null,
+    checksV1: boolean,
     filePriorities: readonly number[],
     host: ContentHost,
     disk: DiskIo,
     turn: Turn,
     rng: Rng,
     loops: PickerLoops,
-    v1Disabled = false,
   ) {
     this.info = info
-    this.checksV1 = info.v1() && !v1Disabled
+    this.checksV1 = info.v1() && checksV1
     this.files = info.layout()
     this.geometry = new Geometry(this.files, info.v1())
     this.priorities = new Priorities(this.files, filePriorities)
+    this.proofs = trees === null ? null : new PieceProofs(trees, this.files, this.#proofHost(host))
     this.#host = host
     this.#disk = disk
     this.#turn = turn
@@ -167,6 +191,7 @@ export class Content {
     this.picker = null
     this.fileProgress = null
     this.haveAll = false
+    this.proofs?.forget()
   }
 
   /** A piece was found whole on disk. */
@@ -184,6 +209,7 @@ export class Content {
     this.picker = null
     this.fileProgress = null
     this.haveAll = true
+    this.proofs?.clear()
     if (!this.priorities.allDefault) this.needPicker()
   }
 
@@ -199,9 +225,10 @@ export class Content {
     let wantedDone = picker.bytesOf(picker.haveWant())
     for (const piece of picker.downloadQueue()) {
       if (picker.havePiece(piece.index)) continue
+      const payload = picker.pieceSize(piece.index) - picker.padBytesInPiece(piece.index)
       let bytes = 0
-      for (let b = 0; b < piece.blocksInPiece; b++) {
-        if (picker.isDownloaded(piece.index, b)) bytes += this.geometry.blockSize(piece.index, b)
+      for (let at = 0; at < payload; at += BLOCK_SIZE) {
+        if (picker.isDownloaded(piece.index, at / BLOCK_SIZE)) bytes += Math.min(BLOCK_SIZE, payload - at)
       }
       done += bytes
       if (picker.piecePriority(piece.index) > 0) wantedDone += bytes
@@ -246,6 +273,7 @@ export class Content {
 
   /** Slots for blocks that are asked of this peer only. @returns `null` if there are none, or it is not so */
   leaseRun(piece: PieceIndex, first: BlockIndex, count: number, from: PeerRef): readonly Slot[] | null {
+    if (this.proofs?.watches(piece) === true) return null
     if (this.picker?.isRunRequested(piece, first, count, from) !== true) return null
     this.#watchDisk()
     return this.transfers.leaseRun(piece, first, count)
@@ -267,10 +295,18 @@ export class Content {
     this.transfers.abandon(piece, block, slot)
   }
 
-  /** @returns false if the block was here already */
+  /** @returns false if the block was here already; true if it was taken, or found to be bad */
   blockArrived(piece: PieceIndex, block: BlockIndex, slot: Slot, from: PeerRef): boolean {
     const picker = this.picker!
-    const { transfers } = this
+    const { transfers, proofs } = this
+    if (proofs?.watches(piece) === true && picker.isRequested(piece, block)) {
+      if (!proofs.isBlockRight(piece, block, this.#disk.slots.view(slot))) {
+        transfers.abandon(piece, block, slot)
+        picker.abortDownload(piece, block, from)
+        this.#host.blockFailed(piece, block, from)
+        return true
+      }
+    }
     if (!picker.markAsWriting(piece, block, from)) {
       transfers.abandon(piece, block, slot)
       return false
@@ -319,7 +355,8 @@ export class Content {
   expected(piece: PieceIndex): PieceHashes {
     return {
       v1: this.checksV1 ? this.info.pieceHashView(piece) : null,
-      v2: this.info.v2() ? this.info.pieceRootView(piece) : null,
+      v2: this.proofs?.trees.pieceRoot(piece) ?? null,
+      blocks: this.proofs?.trees.blockHashes(piece) ?? null,
     }
   }
 
@@ -344,13 +381,22 @@ export class Content {
     picker.startedHashJob(piece)
     this.#committing++
     this.#writeBegins()
-    const hashes = this.#host.hashChecksDisabled ? { v1: null, v2: null } : this.expected(piece)
-    this.#disk.commitPiece(this.storage!, piece, sources, hashes, this.#host.suspects(piece), result =>
-      this.#turn.run('commit', () => this.#committed(piece, sources, result)),
+    const judged = !this.#host.hashChecksDisabled
+    const hashes: PieceHashes = judged ? this.expected(piece) : { v1: null, v2: null }
+    const rootUnknown = judged && this.proofs !== null && hashes.v2 === null
+    const wantBlockHashes = rootUnknown || this.#host.suspects(piece)
+    this.#disk.commitPiece(this.storage!, piece, sources, hashes, wantBlockHashes, result =>
+      this.#turn.run('commit', () => this.#committed(piece, sources, hashes, rootUnknown, result)),
     )
   }
 
-  #committed(piece: PieceIndex, sources: readonly (Slot | 'disk')[], result: CommitResult): void {
+  #committed(
+    piece: PieceIndex,
+    sources: readonly (Slot | 'disk')[],
+    hashes: PieceHashes,
+    rootUnknown: boolean,
+    result: CommitResult,
+  ): void {
     this.#committing--
     this.#writeEnds()
     const { picker } = this
@@ -370,7 +416,10 @@ export class Content {
       this.#host.writeFailed(result.error, piece)
       return
     }
-    const { v1Passed, v2Passed } = result
+    const { v1Passed } = result
+    const judgeNow = rootUnknown && v1Passed !== false
+    const verdict = judgeNow ? this.proofs!.judgeBlocks(piece, result.blockHashes!) : NOTHING_DECIDED
+    const v2Passed = rootUnknown ? decision(verdict, piece) : result.v2Passed
     if (v1Passed !== null && v2Passed !== null && v1Passed !== v2Passed) {
       picker.lockPiece(piece)
       picker.restorePiece(piece)
@@ -378,16 +427,98 @@ export class Content {
       return
     }
     if (v1Passed === false || v2Passed === false) {
-      picker.lockPiece(piece)
-      this.#host.pieceFailed(piece, from, result.blockHashes)
-      this.picker?.restorePiece(piece)
+      this.#failed(piece, result.blockHashes, hashes.blocks ?? null)
+      this.proofs?.settle(verdict, piece)
       return
     }
     for (let b = 0; b < sources.length; b++) this.#host.blockFinished(piece, b, from[b] ?? NO_PEER)
+    if (rootUnknown && v1Passed === null && v2Passed === null) {
+      this.#park(piece, from.some(ref => ref !== NO_PEER) ? result.blockHashes : null)
+      return
+    }
+    this.#passed(piece, result.blockHashes)
+    this.proofs?.settle(verdict, piece)
+  }
+
+  #passed(piece: PieceIndex, blockHashes: Uint8Array | null): void {
+    const picker = this.picker!
+    const from = picker.downloaders(piece)
     picker.weHave(piece)
-    this.#host.piecePassed(piece, from, result.blockHashes)
+    this.proofs?.passed(piece)
+    this.#host.piecePassed(piece, from, blockHashes)
     this.fileProgress?.pieceDone(piece, file => this.#host.fileCompleted(file))
     if (picker.isFinished()) this.#host.wantedComplete()
+  }
+
+  /** @param expected what its blocks should have hashed to: the good ones are on disk */
+  #failed(piece: PieceIndex, blockHashes: Uint8Array | null, expected: Uint8Array | null): void {
+    const bad = expected === null || blockHashes === null ? null : differingBlocks(blockHashes, expected)
+    const from = this.picker!.downloaders(piece)
+    this.picker!.lockPiece(piece)
+    this.#host.pieceFailed(piece, from, blockHashes, bad)
+    const { picker } = this
+    if (picker === null) return
+    const blocks = this.geometry.blocksInPiece(piece)
+    if (bad === null || bad.length === 0 || bad.length === blocks) {
+      picker.restorePiece(piece)
+      return
+    }
+    const good: BlockIndex[] = []
+    for (let b = 0; b < blocks; b++) if (!bad.includes(b)) good.push(b)
+    for (const block of good) picker.markAsFinished(piece, block)
+    picker.restorePiece(piece, bad)
+    this.transfers.restore(piece, good)
+  }
+
+  // ---- pieces whose v2 hash is not known ---------------------------------------------------------
+
+  #proofHost(host: ContentHost): ProofHost {
+    return {
+      havePiece: piece => this.havePiece(piece),
+      parkedPassed: (piece, blockHashes) => {
+        if (this.picker === null) return
+        this.transfers.finished(piece)
+        this.#passed(piece, blockHashes)
+      },
+      parkedFailed: (piece, blockHashes) => {
+        if (this.picker === null) return
+        this.transfers.finished(piece)
+        this.#failed(piece, blockHashes, null)
+      },
+      inconsistentHashes: piece => host.inconsistentHashes(piece),
+      blockHashesKnown: (piece, hashes) => host.blockHashesKnown(piece, hashes),
+    }
+  }
+
+  /**
+   * A piece was hashed as it is on disk, and its v2 hash is not known.
+   *
+   * @param v1Passed `null` if it has no v1 hash
+   * @returns whether it is the right one; `null`: that will be known later
+   */
+  foundUnproven(piece: PieceIndex, root: Uint8Array, v1Passed: boolean | null): boolean | null {
+    if (this.proofs === null || v1Passed === false) return null
+    const verdict = this.proofs.judge(piece, root)
+    const passed = decision(verdict, piece)
+    if (passed === null && v1Passed === null) {
+      this.needPicker()
+      this.#park(piece, null)
+    }
+    this.proofs.settle(verdict, piece)
+    return passed
+  }
+
+  /** Hashes have come from a peer. @returns false if nothing proves them */
+  hashesArrived(file: FileIndex, request: HashRequest, hashes: Uint8Array): boolean {
+    return this.proofs?.hashesArrived(file, request, hashes) ?? false
+  }
+
+  /** All of it is on disk, and it counts as had once its hash is known: until then nobody is asked for it. */
+  #park(piece: PieceIndex, blockHashes: Uint8Array | null): void {
+    const all = Array.from({ length: this.geometry.blocksInPiece(piece) }, (_, b) => b)
+    for (const block of all) this.picker!.markAsFinished(piece, block)
+    this.transfers.restore(piece, all)
+    this.proofs!.park(piece, blockHashes)
   }
 
   #blocksSpilled(piece: PieceIndex, blocks: readonly BlockIndex[]): void {

@@ -19,7 +19,7 @@ import {
 import { PerformanceAlert } from '../alert/torrent-alerts.ts'
 import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex } from '../core/brands.ts'
-import type { InfoHash } from '../core/digest.ts'
+import { type InfoHash, Sha256Hash } from '../core/digest.ts'
 import { PerformanceWarning } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -27,7 +27,14 @@ import { Operation } from '../core/operation.ts'
 import { PeerRequest } from '../core/peer-request.ts'
 import type { Geometry } from '../metainfo/geometry.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
-import type { MetadataRequests, PeerHost, PeerNotice, WasteReason } from '../peer/peer-host.ts'
+import type {
+  HashExchange,
+  HashNotice,
+  MetadataRequests,
+  PeerHost,
+  PeerNotice,
+  WasteReason,
+} from '../peer/peer-host.ts'
 import { Severity } from '../peer/peer-host.ts'
 import type { PexHost } from '../peer/peer-pex.ts'
 import { type BlockRequest, type RequestRun, RequestVerdict, requestOf } from '../peer/upload-queue.ts'
@@ -107,6 +114,9 @@ export class PeerGate implements PeerHost {
   }
   get metadataDownload(): MetadataRequests | null {
     return this.#torrent.metadata.download
+  }
+  get hashes(): HashExchange | null {
+    return this.#torrent.hashes
   }
 
   // ---- the peer ----------------------------------------------------------------------------------
@@ -494,7 +504,29 @@ export class PeerGate implements PeerHost {
           alerts.post(new PeerLogAlert(torrent, endpoint, pid, direction, event, notice.text))
         }
         break
+      case 'hashLog':
+        if (alerts.wants(PeerLogAlert)) this.#logHashes(peer, notice)
+        break
     }
+  }
+
+  #logHashes(peer: PeerConnection, { direction, event, request }: HashNotice): void {
+    const torrent = this.#torrent
+    const { base, index, count, proofLayers } = request
+    // of what it rejects libtorrent does not name the file
+    const isRejected = event === 'hashReject' && direction === 'outgoingMessage'
+    const file = this.geometry?.files.fileIndexForRoot(new Sha256Hash(request.root)) ?? -1
+    const text = `base: ${base} idx: ${index} cnt: ${count} proofs: ${proofLayers}`
+    torrent.env.alerts.post(
+      new PeerLogAlert(
+        torrent,
+        peer.endpoint,
+        peer.pid,
+        PeerLogAlert.Direction[direction],
+        PeerLogAlert.Event[event],
+        isRejected ? text : `file: ${file} ${text}`,
+      ),
+    )
   }
 
   #isPiece(piece: number): boolean {

@@ -1,7 +1,7 @@
 /** Whom to thank for a piece that passed and to blame for one that failed: trust, parole, bans. */
 
 import { HashFailedAlert } from '../alert/torrent-alerts.ts'
-import type { PieceIndex } from '../core/brands.ts'
+import type { BlockIndex, PieceIndex } from '../core/brands.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -27,6 +27,21 @@ export class PieceVerdicts {
     return this.#smartBan?.suspects(piece) ?? false
   }
 
+  /**
+   * A block is not what its hash says: whoever sent it is guilty.
+   *
+   * @see BEP 52
+   */
+  blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
+    this.#countFailed(this.#torrent.content!.geometry.blockSize(piece, block))
+    this.#distrust([from], () => true)
+  }
+
+  /** The hashes of the blocks of a piece that failed have come: now it is known who sent what was bad. */
+  blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void {
+    for (const ref of this.#smartBan?.piecePassed(piece, digests(hashes)) ?? []) this.#ban(ref)
+  }
+
   /** @param from by block: who sent it */
   passed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
     const { swarm } = this.#torrent
@@ -40,26 +55,49 @@ export class PieceVerdicts {
     for (const ref of this.#smartBan.piecePassed(piece, digests(blockHashes))) this.#ban(ref)
   }
 
-  failed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
+  /**
+   * @param from by block: who sent it
+   * @param bad  the blocks that are wrong; `null`: that is not known
+   */
+  failed(
+    piece: PieceIndex,
+    from: readonly PeerRef[],
+    blockHashes: Uint8Array | null,
+    bad: readonly BlockIndex[] | null,
+  ): void {
     const torrent = this.#torrent
-    const { alerts, counters, settings } = torrent.env
+    const { alerts, counters } = torrent.env
+    const { geometry } = torrent.content!
     counters.inc(C.SES_NUM_PIECE_FAILED)
     if (alerts.wants(HashFailedAlert)) alerts.post(new HashFailedAlert(torrent, piece))
-    const peers = new Set(from.filter(ref => ref !== NO_PEER))
+    const senders = bad === null || bad.length === 0 ? from : bad.map(block => from[block] ?? NO_PEER)
+    const peers = new Set(senders.filter(ref => ref !== NO_PEER))
     if (peers.size === 0) return // it was on disk like that
-    const size = torrent.content!.geometry.pieceSize(piece)
-    torrent.failedBytes += size
-    counters.inc(C.NET_RECV_FAILED_BYTES, size)
+    if (bad !== null && bad.length > 0) {
+      this.#countFailed(bad.reduce((sum, block) => sum + geometry.blockSize(piece, block), 0))
+      this.#distrust(peers, () => true)
+      return
+    }
+    this.#countFailed(geometry.pieceSize(piece))
     this.#smartBan ??= new SmartBan()
     const guilty = new Set(this.#smartBan.pieceFailed(piece, from, digests(blockHashes)))
-    const onlyOne = peers.size === 1
+    this.#distrust(peers, ref => peers.size === 1 || guilty.has(ref))
+  }
+
+  #countFailed(bytes: number): void {
+    this.#torrent.failedBytes += bytes
+    this.#torrent.env.counters.inc(C.NET_RECV_FAILED_BYTES, bytes)
+  }
+
+  #distrust(peers: Iterable<PeerRef>, isGuilty: (ref: PeerRef) => boolean): void {
+    const { swarm, env } = this.#torrent
     for (const ref of peers) {
-      const entry = torrent.swarm.entry(ref)
+      const entry = swarm.entry(ref)
       if (entry === undefined) continue
-      if (settings.useParoleMode) entry.onParole = true
+      if (env.settings.useParoleMode) entry.onParole = true
       entry.trustPoints -= 2
       entry.hashfails++
-      if (entry.trustPoints <= LOWEST_TRUST || onlyOne || guilty.has(ref)) this.#ban(ref)
+      if (entry.trustPoints <= LOWEST_TRUST || isGuilty(ref)) this.#ban(ref)
     }
   }
 

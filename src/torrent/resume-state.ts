@@ -85,7 +85,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.renamedFiles = torrent.files.renamed.exportFilenames(content.files)
   if (torrent.seedMode === null) p.filePriorities = content.priorities.raw().slice()
   addPieces(torrent, p)
-  const trees = content.info.fileTrees()
+  const trees = content.proofs?.trees.resume() ?? null
   if (trees !== null) {
     p.merkleTrees = trees.trees
     p.merkleTreeMask = trees.masks

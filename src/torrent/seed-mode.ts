@@ -42,7 +42,9 @@ export class SeedMode {
       torrent.env.turn.run('seed mode', () => {
         this.#verifying.delete(piece)
         if (torrent.seedMode !== this || torrent.aborted) return
+        // without any hash nothing can be said of it: the full check will find out, with all pieces before it
         const good =
+          (expected.v1 !== null || expected.v2 !== null) &&
           result.error === null &&
           (expected.v1 === null || (result.v1 !== null && bytesEqual(result.v1, expected.v1))) &&
           (expected.v2 === null || (result.v2 !== null && bytesEqual(result.v2, expected.v2)))

@@ -7,7 +7,7 @@ import { PeerBanAlert, PeerBlockedAlert } from '../alert/peer-alerts.ts'
 import type { PieceIndex } from '../core/brands.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
-import { PeerBlockedReason } from '../core/enums.ts'
+import { PeerBlockedReason, PexFlags } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -122,10 +122,17 @@ export class Swarm implements PeerListHost {
     }
     // many clients that are nodes too do not say so
     if (source !== PeerSource.resumeData) this.#env.dht.addNode(endpoint)
-    const added = this.list.addPeer(endpoint, source, flags)
+    const added = this.list.addPeer(endpoint, source, this.#withProtocol(flags))
     if (added === null) return null
     this.#host.connectionsChanged()
     return added.entry
+  }
+
+  /** Peers of a torrent that has one info-hash have that. */
+  #withProtocol(flags: number): number {
+    const { infoHash } = this.#host.host
+    if (!infoHash.hasV2()) return flags & ~PexFlags.pexLtV2
+    return infoHash.hasV1() ? flags : flags | PexFlags.pexLtV2
   }
 
   #blocked(endpoint: Endpoint, reason: PeerBlockedReason): void {

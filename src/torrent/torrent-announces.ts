@@ -11,7 +11,7 @@ import {
 } from '../alert/tracker-alerts.ts'
 import type { InfoHash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
-import type { ProtocolVersion, TrackerEvent } from '../core/enums.ts'
+import { PexFlags, ProtocolVersion, type TrackerEvent } from '../core/enums.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
 import type { TrackerPeer, TrackerRequest, TrackerSocket } from '../tracker/announce-request.ts'
@@ -101,16 +101,17 @@ export class TorrentAnnounces implements AnnouncerPort {
     }
   }
 
-  peersFound(endpoints: readonly Endpoint[], hosts: readonly TrackerPeer[], _version: ProtocolVersion): void {
+  peersFound(endpoints: readonly Endpoint[], hosts: readonly TrackerPeer[], version: ProtocolVersion): void {
     const torrent = this.#torrent
     if (torrent.aborted) return
-    torrent.addPeers(endpoints, PeerSource.tracker)
+    const flags = version === ProtocolVersion.V2 ? PexFlags.pexLtV2 : 0
+    torrent.addPeers(endpoints, PeerSource.tracker, flags)
     const { resolver, turn } = torrent.env
     for (const { hostname, port } of hosts) {
       resolver.resolve(hostname, { abortOnShutdown: true }, (error, addresses) =>
         turn.run('peer name', () => {
           if (error === null && !torrent.aborted && addresses.length > 0) {
-            torrent.addPeers([[addresses[0]!, port]], PeerSource.tracker)
+            torrent.addPeers([[addresses[0]!, port]], PeerSource.tracker, flags)
           }
         }),
       )

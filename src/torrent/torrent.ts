@@ -7,11 +7,9 @@
  */
 
 import type { AlertTorrent } from '../alert/alert.ts'
-import { BlockFinishedAlert } from '../alert/peer-alerts.ts'
-import { CacheFlushedAlert, FileCompletedAlert, FileErrorAlert } from '../alert/storage-alerts.ts'
+import { CacheFlushedAlert, FileErrorAlert } from '../alert/storage-alerts.ts'
 import {
   MetadataReceivedAlert,
-  PieceFinishedAlert,
   StateChangedAlert,
   TorrentCheckedAlert,
   TorrentErrorAlert,
@@ -20,9 +18,8 @@ import {
   TorrentRemovedAlert,
   TorrentResumedAlert,
 } from '../alert/torrent-alerts.ts'
-import type { BlockIndex, FileIndex, PieceIndex, TorrentId } from '../core/brands.ts'
+import type { BlockIndex, PieceIndex, TorrentId } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
-import { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import { type StorageMode, TorrentFlags } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError, NO_ERROR } from '../core/error-code.ts'
@@ -41,15 +38,16 @@ import { AnnounceEntry } from '../tracker/announce-entry.ts'
 import { ActiveTimes } from './active-times.ts'
 import { Announcer } from './announcer.ts'
 import { Checker } from './checker.ts'
-import { Content, type ContentHost } from './content.ts'
+import { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
-import type { PeerRef } from './downloading-pieces.ts'
 import { FileOperations } from './file-operations.ts'
+import { HashTrees } from './hash-trees.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { PeerGate } from './peer-gate.ts'
 import { PexState } from './pex-state.ts'
 import { PieceDeadlines } from './piece-deadlines.ts'
+import { PieceEvents } from './piece-events.ts'
 import type { PiecePicker } from './piece-picker.ts'
 import { PieceVerdicts } from './piece-verdicts.ts'
 import { NeedSave } from './resume-state.ts'
@@ -59,6 +57,7 @@ import { pieceToSuperSeed } from './super-seeding.ts'
 import { Swarm, type SwarmHost } from './swarm.ts'
 import { TorrentAnnounces } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
+import { TorrentHashes } from './torrent-hashes.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
@@ -74,7 +73,7 @@ const WRITE_STOPPERS = new Set([
 const ENOMEM = 12
 const ECANCELED = 125
 
-export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
+export class Torrent implements SwarmHost, AlertTorrent {
   readonly id: TorrentId
   readonly env: TorrentEnv
   readonly handle: TorrentHandle
@@ -93,6 +92,8 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
 
   infoHashes: InfoHash
   content: Content | null = null
+  /** Exchange of v2 hashes, if it has any and its metadata is known. */
+  hashes: TorrentHashes | null = null
   state: TorrentState
   /** What it was added with, until the files are checked. */
   added: AddTorrentParams | null
@@ -333,31 +334,35 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.listsChanged()
   }
 
-  #attachInfo(bare: TorrentInfo): void {
+  #attachInfo(info: TorrentInfo): void {
     const params = this.added!
     const { env } = this
-    this.#info = bare
-    if (bare.priv()) this.swarm.forgetPublicPeers()
-    if (bare.numPieces() === 0) {
+    this.#info = info
+    if (info.priv()) this.swarm.forgetPublicPeers()
+    if (info.numPieces() === 0) {
       this.setError(libtorrentError(LibtorrentErrors.torrentInvalidLength), NO_FILE)
       this.pause(false)
       return
     }
-    // the info dictionary alone does not have the hashes of v2 pieces: resume data keeps them apart
-    const info = bare.withTrees(params.merkleTrees, params.merkleTreeMask)
     const v1Disabled = info.v2() && (params.flags & TorrentFlags.disableV1Hashes) !== 0
     if (!v1Disabled) this.otherFlags &= ~TorrentFlags.disableV1Hashes
-    if ((!info.v1() || v1Disabled) && !info.hasPieceLayers()) {
-      // without them nothing that arrives could be checked
-      this.setError(libtorrentError(LibtorrentErrors.torrentMissingPieceLayer), NO_FILE)
-      this.pause(false)
-      return
-    }
     const priorities = params.filePriorities.slice(0, info.numFiles())
     if (params.flags & TorrentFlags.defaultDontDownload) {
       while (priorities.length < info.numFiles()) priorities.push(0)
     }
-    this.content = new Content(info, priorities, this, env.disk, env.turn, env.rng, env.pickerLoops, v1Disabled)
+    const trees = info.v2() ? treesOf(info, params) : null
+    this.content = new Content(
+      info,
+      trees,
+      !v1Disabled,
+      priorities,
+      new PieceEvents(this),
+      env.disk,
+      env.turn,
+      env.rng,
+      env.pickerLoops,
+    )
+    this.hashes = trees === null ? null : new TorrentHashes(this, this.content, trees)
     this.#info = null
     this.files.openStorage(this.content)
     if (params.flags & TorrentFlags.seedMode) {
@@ -745,42 +750,9 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     for (const peer of this.swarm.connections) peer.announcements.endSuperSeeding()
   }
 
-  // ---- pieces: ContentHost -----------------------------------------------------------------------
+  // ---- pieces ------------------------------------------------------------------------------------
 
-  get hashChecksDisabled(): boolean {
-    return this.env.settings.disableHashChecks
-  }
-
-  suspects(piece: PieceIndex): boolean {
-    return this.verdicts.suspects(piece)
-  }
-
-  blockFinished(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
-    const { alerts } = this.env
-    if (!alerts.wants(BlockFinishedAlert)) return
-    const entry = this.swarm.entry(from)
-    const pid = (entry?.connection as PeerConnection | null | undefined)?.pid ?? NO_PID
-    alerts.post(new BlockFinishedAlert(this, entry?.endpoint() ?? NO_ENDPOINT, pid, block, piece))
-  }
-
-  /** Order matters: blame, then the peers' view, then alerts. `Content` marks the piece as had before this. */
-  piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
-    const { alerts, counters } = this.env
-    counters.inc(C.SES_NUM_PIECE_PASSED)
-    counters.inc(C.SES_NUM_HAVE_PIECES)
-    this.verdicts.passed(piece, from, blockHashes)
-    this.needSave.progress()
-    this.deadlines.pieceDone(piece)
-    this.swarm.announcePiece(piece)
-    if (alerts.wants(PieceFinishedAlert)) alerts.post(new PieceFinishedAlert(this, piece))
-    this.stateUpdated()
-  }
-
-  pieceFailed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
-    this.verdicts.failed(piece, from, blockHashes)
-    this.env.turn.later(() => this.swarm.updateInterest(C.PICKER_HASH_FAIL_PIECE_PICKS))
-  }
-
+  /** The v1 and the v2 hashes of a hybrid torrent do not go together. */
   inconsistentHashes(piece: PieceIndex): void {
     const file = this.content!.files.fileIndexAtPiece(piece)
     this.setError(libtorrentError(LibtorrentErrors.torrentInconsistentHashes), file)
@@ -788,15 +760,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.pause(false)
   }
 
-  writeFailed(error: DiskError, _piece: PieceIndex): void {
-    this.diskError(error, 'write')
-  }
-
-  fileCompleted(file: FileIndex): void {
-    const { alerts } = this.env
-    if (alerts.wants(FileCompletedAlert)) alerts.post(new FileCompletedAlert(this, file))
-  }
-
+  /** The last wanted piece is there. */
   wantedComplete(): void {
     if (this.state.kind === 'downloading') this.#finished(false)
     else if (this.state.kind === 'finished' && this.isSeed) this.#finished(false)
@@ -929,8 +893,8 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   }
 
   /** Our metadata's peers: tracker, user, resume data. */
-  addPeers(endpoints: readonly Endpoint[], source: number): void {
-    for (const endpoint of endpoints) this.swarm.addPeer(endpoint, source)
+  addPeers(endpoints: readonly Endpoint[], source: number, flags = 0): void {
+    for (const endpoint of endpoints) this.swarm.addPeer(endpoint, source, flags)
     this.swarm.connectBoost()
   }
 
@@ -985,8 +949,6 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
 
 /** Blocks of incomplete pieces are written when they are that old. */
 const SPILL_AGE_MS = 30_000
-const NO_PID = new Sha1Hash()
-const NO_ENDPOINT: Endpoint = ['0.0.0.0', 0]
 
 const KEPT_FLAGS =
   TorrentFlags.disableDht |
@@ -1009,3 +971,12 @@ function addTrackers(announcer: Announcer, params: AddTorrentParams, env: Torren
 }
 
 const TRACKER_SOURCE_TORRENT = 1
+
+/** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
+function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
+  const trees = new HashTrees(info.layout())
+  const known = info.fileTrees()
+  if (known !== null) trees.load(known.trees, known.masks, known.verified)
+  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask, params.verifiedLeafHashes)
+  return trees
+}

@@ -11,6 +11,7 @@ import {
   type DiskError,
   type DiskIo,
   type HashResult,
+  type PieceHashes,
   type ReadResult,
   type StorageHandle,
 } from '../../src/storage/disk-io.ts'
@@ -109,7 +110,7 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       storage: StorageHandle,
       piece: number,
       sources: readonly (number | 'disk')[],
-      hashes: { v1: Uint8Array | null; v2: Uint8Array | null },
+      hashes: PieceHashes,
       want = false,
     ): Promise<CommitResult> =>
       (await run<[CommitResult]>(done => disk.commitPiece(storage, piece, sources, hashes, want, done)))[0]
@@ -208,6 +209,31 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
         const unknown = await commit(storage, piece, fillSlots(disk, bytes), NO_HASHES, true)
         expect([unknown.error, unknown.v1Passed, unknown.v2Passed]).toEqual([null, null, null])
         expectBytes(unknown.blockHashes!, blockHashes(v2Part(ALIGNED, content, piece).bytes))
+        expectBytes(await read(storage, piece, 0, bytes.length), bytes)
+      }
+    })
+
+    test('of a bad piece whose block hashes are known the good blocks are kept', async () => {
+      const content = contentOf(ALIGNED)
+      const storage = disk.addStorage(optionsFor(ALIGNED, world.savePath))
+      for (const piece of [0, 2]) {
+        const { bytes } = v2Part(ALIGNED, content, piece)
+        const hashes = { v1: null, v2: v2Root(ALIGNED, content, piece), blocks: blockHashes(bytes) }
+        const bad = bytes.slice()
+        bad[bytes.length - 1]! ^= 1
+        const badBlock = Math.ceil(bytes.length / BLOCK) - 1
+        const first = await commit(storage, piece, fillSlots(disk, bad), hashes)
+        expect([first.error, first.v2Passed]).toEqual([null, false])
+        expectBytes(first.blockHashes!, blockHashes(bad))
+        expect(disk.slots.inUse).toBe(0)
+        // only the bad one comes again; the others are read back
+        const again = fillSlots(disk, bytes).map((slot, block) => {
+          if (block === badBlock) return slot
+          disk.slots.release(slot)
+          return 'disk' as const
+        })
+        const second = await commit(storage, piece, again, hashes)
+        expect([second.error, second.v2Passed]).toEqual([null, true])
         expectBytes(await read(storage, piece, 0, bytes.length), bytes)
       }
     })

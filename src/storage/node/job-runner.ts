@@ -4,7 +4,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { BLOCK_SIZE } from '../../core/brands.ts'
-import { bytesEqual, concatBytes } from '../../core/bytes.ts'
+import { bytesEqual, concatBytes, equalAt } from '../../core/bytes.ts'
 import { Operation } from '../../core/enums.ts'
 import { errnoError } from '../../core/error-code.ts'
 import { FRAME_SIZE, PIECE_HEADER_SIZE, putPieceHeader } from '../../core/piece-frames.ts'
@@ -120,9 +120,14 @@ export class JobRunner {
         if (answer.blockHashes === null) {
           this.#verify({ ...job, v1: null, v2: null, wantBlockHashes: true }, runs, answer)
         }
+        if (job.blocks !== null) this.#timedWrite(job, this.#runsOf({ ...job, slots: goodSlots(job, answer) }))
         return
       }
     }
+    this.#timedWrite(job, runs)
+  }
+
+  #timedWrite(job: WireCommit, runs: readonly Run[]): void {
     const started = performance.now()
     try {
       this.#write(job, runs)
@@ -442,6 +447,15 @@ export class JobRunner {
     this.#scratch ??= new Uint8Array(READ_STEP)
     return this.#scratch
   }
+}
+
+/** The slots of blocks that are what they should be. */
+function goodSlots(job: WireCommit, answer: WireAnswer): number[] {
+  const { blockHashes } = answer
+  return job.slots.map((slot, b) => {
+    const good = blockHashes !== null && equalAt(blockHashes, b * 32, job.blocks!, b * 32, 32)
+    return good ? slot : BLOCK_NOT_GIVEN
+  })
 }
 
 /** Part of a piece: in memory, or (`view` is `null`) on disk. Offsets are within the piece. */

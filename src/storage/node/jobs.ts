@@ -129,6 +129,7 @@ export class WriteJob extends Job {
       pieceLength,
       v1: this.#hashes?.v1 ?? null,
       v2: this.#hashes?.v2 ?? null,
+      blocks: this.#hashes?.blocks ?? null,
       wantBlockHashes: this.#wantBlockHashes,
       part: storage.partUpdate(this.#slices, this.#piece),
       sync: this.#sync(),
@@ -142,7 +143,7 @@ export class WriteJob extends Job {
       v2Passed: answer.v2State === 0 ? null : answer.v2State === 1,
       blockHashes: answer.blockHashes,
     }
-    if (this.written) {
+    if (this.written || (this.#result.error === null && this.#hashes?.blocks != null)) {
       const slices = this.#slices
       for (let s = 0; s < slices.length; s += SLICE.stride) {
         const flags = slices[s + SLICE.flags] as number

@@ -42,6 +42,8 @@ export interface SimTorrent {
   /** The .torrent file. */
   readonly file: Uint8Array
   readonly infoHash: Sha1Hash
+  /** Of a hybrid torrent that is made wrong: the content its v2 hashes are of. */
+  readonly v2Content?: Uint8Array
 }
 
 /** Makes a v1 torrent of one file. */
@@ -65,27 +67,24 @@ export function makeTorrent(
   return { content, pieceLength, file, infoHash: loadTorrentBuffer(file).ti!.infoHashes().v1 }
 }
 
-/** Makes a torrent of several files, of any kind. */
+/**
+ * Makes a torrent of several files, of any kind.
+ *
+ * @param v2Seed the v2 hashes are those of other content
+ */
 export function makeFilesTorrent(
   sizes: readonly number[],
   pieceLength: number,
   flags: number = CreateFlags.v1Only,
   seed = 1,
   isPrivate = false,
+  v2Seed = seed,
 ): SimTorrent {
-  const rng = new SeededRng(seed)
   const entries = sizes.map((size, i) => new CreateFileEntry(`many-${seed}/file-${i}`, size))
   const creator = new CreateTorrent(entries, pieceLength, flags)
   creator.setPriv(isPrivate)
-  const content = new Uint8Array(creator.totalSize())
-  const files: Uint8Array[] = []
-  let offset = 0
-  for (const { size, flags: kind } of creator.fileList()) {
-    const bytes = content.subarray(offset, offset + size)
-    offset += size
-    files.push((kind & FileFlags.flagPadFile) === 0 ? bytes : bytes.subarray(0, 0))
-    rng.fill(files.at(-1)!)
-  }
+  const { content } = contentOf(creator, seed)
+  const v2 = contentOf(creator, v2Seed)
   if ((flags & CreateFlags.v2Only) === 0) {
     for (let piece = 0; piece < creator.numPieces(); piece++) {
       const at = piece * pieceLength
@@ -93,7 +92,7 @@ export function makeFilesTorrent(
     }
   }
   if ((flags & CreateFlags.v1Only) === 0) {
-    for (const [f, bytes] of files.entries()) {
+    for (const [f, bytes] of v2.files.entries()) {
       for (let piece = 0; piece * pieceLength < bytes.length; piece++) {
         const part = bytes.subarray(piece * pieceLength, (piece + 1) * pieceLength)
         const leafs: Uint8Array[] = []
@@ -107,7 +106,21 @@ export function makeFilesTorrent(
   const file = creator.generateBuf()
   const hashes = loadTorrentBuffer(file).ti!.infoHashes()
   const infoHash = hashes.hasV1() ? hashes.v1 : (hashes.get(ProtocolVersion.V2) as Sha1Hash)
-  return { content, pieceLength, file, infoHash }
+  return { content, pieceLength, file, infoHash, v2Content: v2.content }
+}
+
+function contentOf(creator: CreateTorrent, seed: number): { content: Uint8Array; files: Uint8Array[] } {
+  const rng = new SeededRng(seed)
+  const content = new Uint8Array(creator.totalSize())
+  const files: Uint8Array[] = []
+  let offset = 0
+  for (const { size, flags } of creator.fileList()) {
+    const bytes = content.subarray(offset, offset + size)
+    offset += size
+    files.push((flags & FileFlags.flagPadFile) === 0 ? bytes : bytes.subarray(0, 0))
+    rng.fill(files.at(-1)!)
+  }
+  return { content, files }
 }
 
 export interface NodeOptions {

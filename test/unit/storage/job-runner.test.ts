@@ -55,6 +55,7 @@ function commit(slices: WireSlices, slots: readonly number[], more: Partial<Wire
     pieceLength: 4 * BLOCK,
     v1: null,
     v2: null,
+    blocks: null,
     wantBlockHashes: false,
     part: null,
     sync: false,

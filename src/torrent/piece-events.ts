@@ -1,0 +1,99 @@
+/** What becomes of pieces and blocks, for all who are to know: those to blame, peers, resume data, the user. */
+
+import { BlockFinishedAlert } from '../alert/peer-alerts.ts'
+import { FileCompletedAlert } from '../alert/storage-alerts.ts'
+import { PieceFinishedAlert } from '../alert/torrent-alerts.ts'
+import type { BlockIndex, FileIndex, PieceIndex } from '../core/brands.ts'
+import { Sha1Hash } from '../core/digest.ts'
+import type { Endpoint } from '../core/endpoint.ts'
+import type { PeerConnection } from '../peer/peer-connection.ts'
+import * as C from '../stats/counter-ids.ts'
+import type { DiskError } from '../storage/disk-io.ts'
+import type { ContentHost } from './content.ts'
+import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
+import type { Torrent } from './torrent.ts'
+
+const NO_PID = new Sha1Hash()
+const NO_ENDPOINT: Endpoint = ['0.0.0.0', 0]
+
+export class PieceEvents implements ContentHost {
+  readonly #torrent: Torrent
+
+  constructor(torrent: Torrent) {
+    this.#torrent = torrent
+  }
+
+  get hashChecksDisabled(): boolean {
+    return this.#torrent.env.settings.disableHashChecks
+  }
+
+  suspects(piece: PieceIndex): boolean {
+    return this.#torrent.verdicts.suspects(piece)
+  }
+
+  blockFinished(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    if (!alerts.wants(BlockFinishedAlert)) return
+    const entry = torrent.swarm.entry(from)
+    const pid = (entry?.connection as PeerConnection | null | undefined)?.pid ?? NO_PID
+    alerts.post(new BlockFinishedAlert(torrent, entry?.endpoint() ?? NO_ENDPOINT, pid, block, piece))
+  }
+
+  /** Order matters: blame, then the peers' view, then alerts. `Content` marks the piece as had before this. */
+  piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
+    const torrent = this.#torrent
+    const { alerts, counters } = torrent.env
+    counters.inc(C.SES_NUM_PIECE_PASSED)
+    counters.inc(C.SES_NUM_HAVE_PIECES)
+    torrent.verdicts.passed(piece, from, blockHashes)
+    torrent.needSave.progress()
+    torrent.deadlines.pieceDone(piece)
+    torrent.swarm.announcePiece(piece)
+    if (alerts.wants(PieceFinishedAlert)) alerts.post(new PieceFinishedAlert(torrent, piece))
+    torrent.stateUpdated()
+  }
+
+  pieceFailed(
+    piece: PieceIndex,
+    from: readonly PeerRef[],
+    blockHashes: Uint8Array | null,
+    bad: readonly BlockIndex[] | null,
+  ): void {
+    this.#torrent.verdicts.failed(piece, from, blockHashes, bad)
+    if (bad === null && from.some(ref => ref !== NO_PEER)) this.#torrent.hashes?.wantBlocks(piece)
+    this.#wantAgain()
+  }
+
+  blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
+    this.#torrent.verdicts.blockFailed(piece, block, from)
+    this.#wantAgain()
+  }
+
+  #wantAgain(): void {
+    const { swarm, env } = this.#torrent
+    env.turn.later(() => swarm.updateInterest(C.PICKER_HASH_FAIL_PIECE_PICKS))
+  }
+
+  blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void {
+    this.#torrent.verdicts.blockHashesKnown(piece, hashes)
+  }
+
+  inconsistentHashes(piece: PieceIndex): void {
+    this.#torrent.inconsistentHashes(piece)
+  }
+
+  writeFailed(error: DiskError, _piece: PieceIndex): void {
+    this.#torrent.diskError(error, 'write')
+  }
+
+  fileCompleted(file: FileIndex): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    if (alerts.wants(FileCompletedAlert)) alerts.post(new FileCompletedAlert(torrent, file))
+  }
+
+  wantedComplete(): void {
+    this.#torrent.wantedComplete()
+  }
+}
