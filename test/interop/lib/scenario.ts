@@ -56,6 +56,13 @@ export function withTracker(content: Content, tracker?: string): Uint8Array {
   return lib.writeTorrentFileBuf(params)
 }
 
+/** A link that says no more than which torrent it is, by its v1 info-hash, its v2 info-hash, or both. */
+export function linkTo(content: Content, which: 'v1' | 'v2' | 'both'): string {
+  const { v1, v2 } = lib.loadTorrentBuffer(content.torrent).ti!.infoHashes()
+  const topics = [...(which === 'v2' ? [] : [`urn:btih:${v1}`]), ...(which === 'v1' ? [] : [`urn:btmh:1220${v2}`])]
+  return `magnet:?${topics.map(topic => `xt=${topic}`).join('&')}`
+}
+
 /** Everything there, every byte right. @param options files that the other client does not make */
 export function expectArrived(content: Content, save: string, options: { emptyFiles?: boolean } = {}): void {
   const arrived = digests(join(save, content.name))
