@@ -224,19 +224,24 @@ describe('resume data', () => {
     })
   })
 
-  test('of a v2 torrent without its trees stops with an error instead of taking pieces unchecked', () => {
+  test('of a v2 torrent without its trees is as good: peers have them', () => {
     simulate(7, sim => {
       const torrent = makeFilesTorrent([5 * PIECE, 3 * PIECE], PIECE, CreateFlags.v2Only)
       const swarm = new Swarm(sim, torrent)
-      const first = swarm.add('a')
+      const first = swarm.add('a', { has: [0, 1, 6] })
+      const seed = swarm.add('seed', { has: 'all' })
       sim.run(1000)
       const resume = save(sim, first, TorrentHandle.saveInfoDict)
       first.close()
       resume.merkleTrees = []
       const again = swarm.restart(first, { params: from(resume) })
       sim.run(1000)
-      expect(again.handle.status().errc.message()).toBe('one or more files are missing piece layer hashes')
-      expect(again.whats()).toContain('torrent_error')
+      expect(again.handle.status().numPieces).toBe(3)
+      expect(again.handle.pieceLayers().map(layer => layer.length)).toEqual([0, 0])
+      again.connectTo(seed)
+      swarm.complete(60_000)
+      expect(again.handle.status().totalPayloadDownload).toBe(5 * PIECE)
+      expect(again.handle.pieceLayers().map(layer => layer.length)).toEqual([5 * 32, 3 * 32])
       swarm.close()
     })
   })
