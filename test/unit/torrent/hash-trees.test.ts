@@ -42,7 +42,8 @@ test('the root of a piece out of its blocks', () => {
 
 describe('what is valid to ask for', () => {
   const MAX = 0x7fffffff
-  const ask = (trees: HashTrees, file: number, base: number, index: number, count: number, proofLayers: number) =>
+  type Numbers = readonly [base: number, index: number, count: number, proofLayers: number]
+  const ask = (trees: HashTrees, file: number, ...[base, index, count, proofLayers]: Numbers) =>
     trees.isValidRequest(file, { root: new Uint8Array(32), base, index, count, proofLayers })
 
   test('2048 blocks', () => {
@@ -53,7 +54,7 @@ describe('what is valid to ask for', () => {
     files.setNumPieces(2048)
     const trees = new HashTrees(files)
     const [leafs, layers] = [2048, 11]
-    for (const request of [
+    const valid: Numbers[] = [
       [0, 0, 1, 0],
       [layers - 1, 0, 1, 0],
       [0, 100, leafs - 100, 0],
@@ -63,11 +64,12 @@ describe('what is valid to ask for', () => {
       [3, 5, leafs / 8 - 5, 0],
       [0, 0, 1, layers - 1],
       [1, 0, 1, layers - 2],
-    ] as const) {
+    ]
+    for (const request of valid) {
       expect(ask(trees, 0, ...request), `${request}`).toBe(true)
       for (const file of [1, -1, 2, MAX]) expect(ask(trees, file, ...request)).toBe(false)
     }
-    for (const request of [
+    const invalid: Numbers[] = [
       [layers, 0, 1, 0],
       [MAX, 0, 1, 0],
       [0, 0, 0, 0],
@@ -84,7 +86,8 @@ describe('what is valid to ask for', () => {
       [1, 0, 1, layers - 1],
       [1, 0, 1, MAX],
       [1, 0, 1, 0xffffffff],
-    ] as const) {
+    ]
+    for (const request of invalid) {
       expect(ask(trees, 0, ...request), `${request}`).toBe(false)
       const wanted = { root: WRONG, base: request[0], index: request[1], count: request[2], proofLayers: request[3] }
       expect(trees.getHashes(0, wanted)).toBeNull()
