@@ -63,7 +63,7 @@ export class RootIndex {
     return this.#table.byteLength
   }
 
-  /** Files that are the same as one before, in the same torrent, are left out. */
+  /** Of files of one torrent whose roots begin alike, as those of the same content do, the first is known. */
   #insert(key: number, torrent: TorrentId, file: FileIndex): void {
     const table = this.#table
     const mask = this.#size - 1
@@ -91,7 +91,7 @@ export class RootIndex {
     let alive = 0
     for (let at = 0; at < before.length; at += STRIDE) if (this.#isAlive(before, at)) alive++
     // at most a quarter full, so that the next time is far off
-    while (this.#size < (alive + 1) * 4) this.#size *= 2
+    while (this.#size < alive * 4) this.#size *= 2
     this.#table = new Int32Array(this.#size * STRIDE)
     this.#used = 0
     for (let at = 0; at < before.length; at += STRIDE) {
