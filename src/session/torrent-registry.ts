@@ -3,6 +3,8 @@
 import type { TorrentId } from '../core/brands.ts'
 import type { InfoHash, Sha1Hash } from '../core/digest.ts'
 import { ProtocolVersion } from '../core/enums.ts'
+import { RootIndex } from '../torrent/root-index.ts'
+import type { TorrentFile } from '../torrent/shared-files.ts'
 import type { Torrent } from '../torrent/torrent.ts'
 import type { RegistryPort } from '../torrent/torrent-env.ts'
 
@@ -29,6 +31,10 @@ export class TorrentRegistry implements RegistryPort {
   readonly #announceSecond = new Map<Torrent, number>()
   #earliestSecond = Number.POSITIVE_INFINITY
   #updated = new Set<Torrent>()
+  /** Torrents by the info-hash that they name as similar, by collection, and by the roots of their files. */
+  readonly #namedBy = new Map<string, Set<Torrent>>()
+  readonly #collections = new Map<string, Set<Torrent>>()
+  readonly #roots = new RootIndex(id => this.#byId.has(id))
   /** Torrents that were removed and are not closed yet. */
   readonly closing = new Set<Torrent>()
   #nextId = 1
@@ -80,6 +86,8 @@ export class TorrentRegistry implements RegistryPort {
     this.wantingPeers.delete(torrent)
     this.announceAt(torrent, Number.POSITIVE_INFINITY)
     this.#updated.delete(torrent)
+    for (const hash of torrent.info?.similarTorrents() ?? []) removeFrom(this.#namedBy, hash.key(), torrent)
+    for (const name of torrent.info?.collections() ?? []) removeFrom(this.#collections, name, torrent)
     if (!torrent.closed) this.closing.add(torrent)
   }
 
@@ -102,19 +110,35 @@ export class TorrentRegistry implements RegistryPort {
     torrent.infoHashes = infoHash
   }
 
+  // ---- torrents that share files -----------------------------------------------------------------
+
+  filesKnown(torrent: Torrent): void {
+    const { info } = torrent
+    if (info === null) return
+    for (const hash of info.similarTorrents()) addTo(this.#namedBy, hash.key(), torrent)
+    for (const name of info.collections()) addTo(this.#collections, name, torrent)
+    if (info.v2()) this.#roots.add(torrent.id, info.layout())
+  }
+
   similar(torrent: Torrent): Torrent[] {
     const { info } = torrent
     if (info === null) return []
-    const out: Torrent[] = []
+    const out = new Set<Torrent>()
     for (const hash of info.similarTorrents()) {
       const other = this.byHash(hash)
-      if (other !== undefined && other !== torrent) out.push(other)
+      if (other !== undefined) out.add(other)
     }
-    const collections = new Set(info.collections())
-    if (collections.size > 0) {
-      for (const other of this.#byId.values()) {
-        if (other !== torrent && other.info?.collections().some(name => collections.has(name))) out.push(other)
-      }
+    for (const key of keysOf(torrent.infoHashes)) for (const other of this.#namedBy.get(key) ?? []) out.add(other)
+    for (const name of info.collections()) for (const other of this.#collections.get(name) ?? []) out.add(other)
+    out.delete(torrent)
+    return [...out]
+  }
+
+  filesWithRoot(root: Uint8Array): TorrentFile[] {
+    const out: TorrentFile[] = []
+    for (const { torrent: id, file } of this.#roots.find(root)) {
+      const torrent = this.#byId.get(id)
+      if (torrent !== undefined) out.push({ torrent, file })
     }
     return out
   }
@@ -238,6 +262,17 @@ export class TorrentRegistry implements RegistryPort {
     for (const moved of order.slice(Math.min(at, to), Math.max(at, to) + 1)) moved.stateUpdated()
     this.#host.triggerAutoManage()
   }
+}
+
+function addTo(map: Map<string, Set<Torrent>>, key: string, torrent: Torrent): void {
+  const found = map.get(key)
+  if (found === undefined) map.set(key, new Set([torrent]))
+  else found.add(torrent)
+}
+
+function removeFrom(map: Map<string, Set<Torrent>>, key: string, torrent: Torrent): void {
+  const found = map.get(key)
+  if (found?.delete(torrent) === true && found.size === 0) map.delete(key)
 }
 
 function keysOf(infoHash: InfoHash): string[] {

@@ -1,6 +1,6 @@
 /**
- * Start of a torrent: compares the files on disk with resume data, makes hard links, and creates empty
- * files and symbolic links. In steps, see `storage-steps.ts`.
+ * Start of a torrent: compares the files on disk with resume data, shares files with other torrents, and
+ * creates empty files and symbolic links. In steps, see `storage-steps.ts`.
  */
 
 import * as path from 'node:path'
@@ -8,13 +8,11 @@ import { TorrentFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
-import { DiskFailure } from './disk-error.ts'
+import type { DiskFailure } from './disk-error.ts'
 import { type CheckResult, CheckStatus, type DiskError, type ResumeFacts } from './disk-io.ts'
+import { linkSteps, realFiles, statSteps } from './linker.ts'
 import type { StorageState } from './storage-state.ts'
 import { isMissing, loadPartSteps, type Steps, statFailure } from './storage-steps.ts'
-
-/** Files looked up per step: a torrent of 100,000 files does not hold a worker for long at a time. */
-const STAT_STEP = 4096
 
 /**
  * The whole check.
@@ -34,44 +32,25 @@ export function* checkSteps(
   const { sizes, partExists } = yield* statAll(state)
   yield* loadPartSteps(state, sizes)
   const oversizedFile = yield* createMissing(state, sizes)
-  let added = false
-  let mismatch: DiskError | null = null
-  try {
-    added = yield* makeLinks(state, links, sizes)
-  } catch (error) {
-    if (!(error instanceof DiskFailure)) throw error
-    mismatch = { code: error.code, operation: error.operation, file: error.file }
-  }
+  const { added, error } = yield* linkSteps(state, links, sizes)
   if (!hasResume) {
     const any = partExists || sizes.some(size => size > 0)
-    const status = mismatch !== null || any ? CheckStatus.needFullCheck : CheckStatus.noFiles
-    return { status, error: mismatch, oversizedFile }
+    const status = error !== null || any ? CheckStatus.needFullCheck : CheckStatus.noFiles
+    return { status, error, oversizedFile }
   }
-  mismatch ??= findMismatch(state, resume, sizes, added)
-  const status = mismatch !== null || (added && !isSeed(state, resume)) ? CheckStatus.needFullCheck : CheckStatus.ok
+  // Deviation: libtorrent believes resume data of a seed about files that it has just linked. Here only seed mode does.
+  const unhashed = added && (resume.flags & TorrentFlags.seedMode) === 0
+  const mismatch = error ?? (unhashed ? null : findMismatch(state, resume, sizes))
+  const status = mismatch !== null || unhashed ? CheckStatus.needFullCheck : CheckStatus.ok
   return { status, error: mismatch, oversizedFile }
 }
 
 /** Sizes by file index; `-errno` where there is none. Links count as missing, so that they are made or verified. */
 function* statAll(state: StorageState): Steps<{ sizes: number[]; partExists: boolean }> {
-  const count = state.files.numFiles()
-  const sizes: number[] = new Array(count).fill(0)
-  let partExists = false
-  for (let first = 0; first < count; first += STAT_STEP) {
-    const end = Math.min(count, first + STAT_STEP)
-    const files: number[] = []
-    const paths: string[] = []
-    for (let file = first; file < end; file++) {
-      if (state.isPad(file) || state.isSymlink(file)) continue
-      files.push(file)
-      paths.push(state.path(file))
-    }
-    if (end === count) paths.push(state.partPath())
-    const found = (yield { kind: 'stat', paths }).numbers!
-    for (let i = 0; i < files.length; i++) sizes[files[i]!] = found[i]!
-    if (end === count) partExists = found[files.length]! >= 0
-  }
-  return { sizes, partExists }
+  const sizes: number[] = new Array(state.files.numFiles()).fill(0)
+  const part = yield* statSteps(state, realFiles(state), sizes, state.partPath())
+  state.namesKnown = true
+  return { sizes, partExists: part >= 0 }
 }
 
 /** Creates empty files and links. Existing files are never cut. @returns the first file that is too long, or -1 */
@@ -109,36 +88,14 @@ function* createMissing(state: StorageState, sizes: readonly number[]): Steps<nu
   return oversized
 }
 
-/** @returns whether a file came into being by a link; `sizes` are brought up to date */
-function* makeLinks(state: StorageState, links: readonly string[], sizes: number[]): Steps<boolean> {
-  const files: number[] = []
-  links.forEach((target, file) => {
-    if (target !== '' && file < sizes.length) files.push(file)
-  })
-  if (files.length === 0) return false
-  const paths = files.map(file => state.path(file))
-  const result = yield { kind: 'hardLink', files, targets: files.map(file => links[file]!), paths }
-  const found = (yield { kind: 'stat', paths }).numbers!
-  files.forEach((file, i) => {
-    sizes[file] = found[i]!
-  })
-  return result.numbers![0] === 1
-}
-
 function isSeed(state: StorageState, resume: ResumeFacts): boolean {
   if ((resume.flags & TorrentFlags.seedMode) !== 0) return true
   return resume.haveBits.size() >= state.files.numPieces() && resume.haveBits.allSet()
 }
 
 /** The first file that is not as resume data has it. Unwanted files may live in the part file: they are left out. */
-function findMismatch(
-  state: StorageState,
-  resume: ResumeFacts,
-  sizes: readonly number[],
-  linksAdded: boolean,
-): DiskError | null {
+function findMismatch(state: StorageState, resume: ResumeFacts, sizes: readonly number[]): DiskError | null {
   const seed = isSeed(state, resume)
-  if (!seed && linksAdded) return null
   const seedMode = (resume.flags & TorrentFlags.seedMode) !== 0
   for (let file = 0; file < sizes.length; file++) {
     if (state.isPad(file) || state.isSymlink(file)) continue

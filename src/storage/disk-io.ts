@@ -324,7 +324,10 @@ export interface DiskIo {
   ): void
 
   /**
-   * Compares the files on disk with resume data, makes hard links, and creates empty files and links.
+   * Compares the files on disk with resume data, shares files, and creates empty files and links.
+   *
+   * A missing file that is wanted becomes a hard link to the one named for it, or a copy where there can be no link;
+   * what exists is left alone. The check then asks for a full one: what others have is hashed before it counts.
    *
    * @param resume the torrent's parameters: have bits, flags `noVerifyFiles`, `seedMode`
    * @param links per file index the absolute path of a file with the same content, empty for none
@@ -335,6 +338,9 @@ export interface DiskIo {
     links: readonly string[],
     done: (result: CheckResult) => void,
   ): void
+
+  /** The torrent is leaving: what is being copied need not be finished. A back-end that copies nothing has no such method. */
+  abandonCopies?(storage: StorageHandle): void
 
   /** Moves all files. @param done `path`: the new save path */
   moveStorage(

@@ -1,5 +1,6 @@
 /** Keeps torrents in memory: for tests, benchmarks, and programs that stream what they download elsewhere. */
 
+import { resolve } from 'node:path'
 import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
 import { bytesEqual, concatBytes, equalAt } from '../core/bytes.ts'
 import { type MoveFlags, MoveFlags as MoveFlagValues, Operation, TorrentFlags } from '../core/enums.ts'
@@ -26,16 +27,13 @@ import {
   type StorageOptions,
 } from './disk-io.ts'
 import { type ImmediateDiskOptions, ImmediateJobs } from './immediate-disk.ts'
+import { MemoryStorage, shareFiles } from './memory-storage.ts'
 import type { Slot, SlotPool } from './slab.ts'
-import { StorageState } from './storage-state.ts'
+import type { StorageState } from './storage-state.ts'
 
 /** @see ImmediateDiskOptions */
 export function createMemoryDisk(options: ImmediateDiskOptions = {}): DiskIo {
   return new MemoryDisk(options)
-}
-
-class MemoryStorage extends StorageState {
-  readonly pieces = new Map<PieceIndex, Uint8Array>()
 }
 
 class MemoryDisk implements DiskIo {
@@ -150,7 +148,7 @@ class MemoryDisk implements DiskIo {
   checkFiles(
     storage: StorageHandle,
     resume: ResumeFacts | null,
-    _links: readonly string[],
+    links: readonly string[],
     done: (result: CheckResult) => void,
   ): void {
     const state = this.#usable(storage)
@@ -159,8 +157,11 @@ class MemoryDisk implements DiskIo {
         const error = abortedError(Operation.checkResume)
         return () => done({ status: CheckStatus.failed, error, oversizedFile: -1 })
       }
-      const status = memoryStatus(state, resume)
-      return () => done({ status, error: null, oversizedFile: -1 })
+      const trusts = resume !== null && (resume.flags & (TorrentFlags.noVerifyFiles | TorrentFlags.seedMode)) !== 0
+      const { added, error } = shareFiles(state, links, [...this.#storages.values()])
+      const found = memoryStatus(state, resume)
+      const status = error !== null || (added && !trusts) ? CheckStatus.needFullCheck : found
+      return () => done({ status, error, oversizedFile: -1 })
     })
   }
 
@@ -171,7 +172,7 @@ class MemoryDisk implements DiskIo {
     done: (error: DiskError | null, path: string, needFullCheck: boolean) => void,
   ): void {
     this.#simple(storage, (error, state) => {
-      if (state !== null) state.savePath = path
+      if (state !== null) state.savePath = resolve(path)
       done(error, path, error === null && flags === MoveFlagValues.resetSavePath)
     })
   }

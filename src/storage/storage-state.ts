@@ -10,11 +10,12 @@ import type { DiskError, FileLayout, StorageHandle, StorageOptions } from './dis
 import { StorageQueue } from './disk-jobs.ts'
 import { PartMap, partEntryOffset } from './part-file.ts'
 import { SliceFlags, type WirePart, type WireSlices } from './worker-protocol.ts'
+import type { WriteClaims } from './write-claims.ts'
 
 /** Lock key of the part file as a whole. */
 export const PART_KEY = -1
 
-/** Lock key of a file that is being allocated. */
+/** Lock key of a file that is being allocated, or given content of its own. */
 export function fileKey(file: FileIndex): number {
   return -2 - file
 }
@@ -39,8 +40,17 @@ export class StorageState implements StorageHandle {
   partOnDisk = false
   /** Files that are being given their disk space. */
   allocating: Set<FileIndex> | null = null
-  /** Why a file could not be given its space; cleared by the next attempt. */
+  /** Why a file could not be made ready to be written to; cleared by the next attempt. */
   allocationFailures: Map<FileIndex, DiskError> | null = null
+  /** It was looked up which files have other names. */
+  namesKnown = false
+  /** Files that have another name on disk, as hard links do: not to be written to before they are separated from it. */
+  otherNames: Set<FileIndex> | null = null
+  /** Files that are being separated. */
+  separating: Set<FileIndex> | null = null
+  /** The torrent is leaving: copies that are under way need not be finished. */
+  abandoned = false
+  readonly #claims: WriteClaims | null
   readonly #partFileDir: string
   #renamed: Map<FileIndex, string> | null
   #priorities: readonly number[]
@@ -54,8 +64,10 @@ export class StorageState implements StorageHandle {
   #pathFile = -1
   #pathSavePath = ''
 
-  constructor(id: number, options: StorageOptions) {
+  /** @param claims what the storages of the disk write to; `null` if they have no files in common */
+  constructor(id: number, options: StorageOptions, claims: WriteClaims | null = null) {
     this.id = id
+    this.#claims = claims
     this.files = options.files
     this.mode = options.mode
     this.partFileName = options.partFileName
@@ -123,10 +135,26 @@ export class StorageState implements StorageHandle {
     this.#created[file >> 3]! |= 1 << (file & 7)
   }
 
-  /** Files are looked at afresh: they may have been changed from outside. */
+  /** All files are closed, and will be looked at afresh: they may be changed from outside. */
   forgetCreated(): void {
     this.#created = null
     this.partOnDisk = false
+    this.#claims?.release(this.id)
+  }
+
+  /** The file is about to be written to. @returns false if another storage does so under the same path */
+  claim(file: FileIndex): boolean {
+    return this.#claims === null || this.#claims.take(this.path(file), this.id)
+  }
+
+  setOtherNames(file: FileIndex, has: boolean): void {
+    if (has) (this.otherNames ??= new Set()).add(file)
+    else if (this.otherNames?.delete(file) === true && this.otherNames.size === 0) this.otherNames = null
+  }
+
+  /** Whether the file may have to be separated before it is written to. */
+  mayHaveOtherNames(file: FileIndex): boolean {
+    return !this.namesKnown || this.otherNames?.has(file) === true
   }
 
   /** The file's name as it is now: relative to the save path, or absolute. */

@@ -5,7 +5,8 @@
 
 import type { FileIndex } from '../core/brands.ts'
 import { FileFlags, MoveFlags, Operation } from '../core/enums.ts'
-import { ErrorCode, errnoError, systemCategory } from '../core/error-code.ts'
+import { ErrorCode, errnoError, libtorrentError, systemCategory } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
 import { DiskFailure } from './disk-error.ts'
 import { partEntryOffset, partHeaderSize } from './part-file.ts'
 import { allocates, type StorageState } from './storage-state.ts'
@@ -151,6 +152,9 @@ function* leavePart(state: StorageState, file: FileIndex): Steps<void> {
     at += length
   }
   if (ranges.length === 0) return
+  if (!state.claim(file)) {
+    throw new DiskFailure(libtorrentError(LibtorrentErrors.fileCollision), Operation.fileOpen, file)
+  }
   const path = state.path(file)
   const flags = (state.files.fileFlags(file) & FileFlags.flagExecutable) !== 0 ? SliceFlags.executable : 0
   const partPath = state.partPath()

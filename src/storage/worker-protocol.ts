@@ -112,9 +112,25 @@ export interface WireFile extends WireJobBase {
 
 export type WireJob = WireCommit | WireRead | WireHash | WireClose | WireFile
 
+/** What became of a hard link. */
+export const LinkOutcome = Object.freeze({
+  /** There is a file of that name: it was left alone. */
+  exists: 0,
+  linked: 1,
+  /** No link can be made there, on another device for one: the file must be copied. */
+  mustCopy: 2,
+  /** The target is not a file of the size it should have. */
+  changed: 3,
+} as const)
+
 /** Things done to whole files. */
 export type FileTask =
-  | { readonly kind: 'stat'; readonly paths: readonly string[] }
+  | {
+      readonly kind: 'stat'
+      readonly paths: readonly string[]
+      /** After the sizes, say for each path whether the file has other names: 1 or 0. */
+      readonly names?: boolean
+    }
   | { readonly kind: 'readHeader'; readonly path: string; readonly length: number }
   | {
       readonly kind: 'create'
@@ -130,10 +146,34 @@ export type FileTask =
       readonly paths: readonly string[]
     }
   | {
+      /** Answers a `LinkOutcome` per file, or `-errno`. */
       readonly kind: 'hardLink'
       readonly files: readonly number[]
       readonly targets: readonly string[]
+      /** What each target must have. */
+      readonly sizes: readonly number[]
       readonly paths: readonly string[]
+    }
+  | {
+      /** Copies some of a file. Answers how far the copy has come, and how long it will be. */
+      readonly kind: 'copyPart'
+      readonly file: number
+      readonly from: string
+      /** Must not exist when the first part is copied: what is there is deleted. */
+      readonly to: string
+      readonly offset: number
+      /** Bytes to copy in this step. */
+      readonly step: number
+      /** What the source must have; -1 for whatever it has. */
+      readonly size: number
+    }
+  | {
+      /** Gives a finished copy its name. Answers 1, or 0 if there is such a file and it is not to be replaced. */
+      readonly kind: 'placeCopy'
+      readonly file: number
+      readonly from: string
+      readonly to: string
+      readonly replace: boolean
     }
   | {
       readonly kind: 'move'

@@ -19,6 +19,7 @@ import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { RenamedFiles } from '../metainfo/renamed-files.ts'
 import type { Content } from './content.ts'
 import { applyPiecePriorities, clampPriority } from './priorities.ts'
+import { sharedFiles } from './shared-files.ts'
 import type { Torrent } from './torrent.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
@@ -61,6 +62,7 @@ export class FileOperations {
       mode: torrent.storageMode,
       filePriorities: content.priorities.raw(),
     })
+    torrent.env.registry.filesKnown(torrent)
   }
 
   /** Path of a file, or of what `TorrentStatus.errorFile...` stands for. */
@@ -83,9 +85,9 @@ export class FileOperations {
     }
   }
 
-  /** Per file, a file on disk with the same content: torrents that are similar share it. */
+  /** Per file the path of a file of another torrent with the same content, empty for none: they share it. */
   links(): string[] {
-    return []
+    return sharedFiles(this.#torrent)
   }
 
   move(path: string, flags: MoveFlags): void {

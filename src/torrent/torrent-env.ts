@@ -13,6 +13,7 @@ import type { Counters } from '../stats/counters.ts'
 import type { DiskIo } from '../storage/disk-io.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import type { PickerLoops } from './pick-blocks.ts'
+import type { TorrentFile } from './shared-files.ts'
 import type { Torrent } from './torrent.ts'
 
 /** The read-mostly record given to every torrent. */
@@ -65,8 +66,12 @@ export interface RegistryPort {
   conflicting(torrent: Torrent, infoHash: InfoHash): Torrent | null
   /** Its hashes are these from now on: a link may name only one of two. */
   updateInfoHash(torrent: Torrent, infoHash: InfoHash): void
-  /** Torrents that may share files: by info-hash or collection. */
+  /** It is known what files the torrent has: others may share them. */
+  filesKnown(torrent: Torrent): void
+  /** Torrents that are said to share files, by either of the two: by info-hash or collection. */
   similar(torrent: Torrent): Torrent[]
+  /** Files that may have the root: a few of them, to be compared. @param root 32 bytes */
+  filesWithRoot(root: Uint8Array): TorrentFile[]
 }
 
 /** Connections of the session. */

@@ -479,6 +479,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
       env.alerts.post(new TorrentRemovedAlert(this, this.infoHashes, this.userdata))
       env.registry.torrentClosed(this)
     }
+    if (storage !== null) env.disk.abandonCopies?.(storage)
     if (storage === null) closed()
     else env.disk.stop(storage, () => env.turn.run('torrent closed', closed))
   }

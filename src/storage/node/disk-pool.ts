@@ -31,11 +31,13 @@ import {
   type StorageHandle,
   type StorageOptions,
 } from '../disk-io.ts'
+import { separateSteps } from '../linker.ts'
 import { ReadCache } from '../read-cache.ts'
 import { Slab, type Slot, type SlotPool } from '../slab.ts'
 import { allocates, StorageState } from '../storage-state.ts'
 import { deleteSteps, loadPartSteps, moveSteps, prioritySteps, renameSteps, type Steps } from '../storage-steps.ts'
 import { BLOCK_NOT_GIVEN, BLOCK_ON_DISK } from '../worker-protocol.ts'
+import { WriteClaims } from '../write-claims.ts'
 import { JobEngine } from './job-engine.ts'
 import { AllocateJob, HashJob, type Job, StepsJob, WriteJob } from './jobs.ts'
 import { failedRead, LineReader } from './line-reader.ts'
@@ -66,6 +68,7 @@ class NodeDisk implements DiskIo {
   readonly #reader: LineReader
   readonly #engine: JobEngine
   readonly #storages = new Map<number, StorageState>()
+  readonly #claims = new WriteClaims()
   /** Hash jobs that have not ended: they can be called off. */
   readonly #hashing = new Map<StorageState, Set<HashJob>>()
   #settings: DiskSettings
@@ -113,7 +116,7 @@ class NodeDisk implements DiskIo {
   }
 
   addStorage(options: StorageOptions): StorageHandle {
-    const state = new StorageState(this.#nextStorage++, options)
+    const state = new StorageState(this.#nextStorage++, options, this.#claims)
     this.#storages.set(state.id, state)
     return state
   }
@@ -122,12 +125,14 @@ class NodeDisk implements DiskIo {
     const state = this.#storages.get(storage.id)
     if (state === undefined || state.removed) throw new Error('DiskIo: no such storage')
     state.removed = true
+    state.abandoned = true
     if (this.#closed) return
     this.#cancelHashing(state)
     // Not before what was asked for until now is done.
     this.#add(
       new StepsJob<void>(state, true, nothingToDo, () => {
         this.#storages.delete(state.id)
+        this.#claims.release(state.id)
         this.#cache.dropStorage(state.id)
         this.#engine.openFiles.forget(state.id)
         this.#slab.setLimited(state, false)
@@ -234,6 +239,11 @@ class NodeDisk implements DiskIo {
     )
   }
 
+  abandonCopies(storage: StorageHandle): void {
+    const state = this.#usable(storage)
+    if (state !== null) state.abandoned = true
+  }
+
   moveStorage(
     storage: StorageHandle,
     path: string,
@@ -264,6 +274,7 @@ class NodeDisk implements DiskIo {
   deleteFiles(storage: StorageHandle, flags: number, done: (error: DiskError | null) => void): void {
     const state = this.#usable(storage)
     if (state !== null) this.#cancelHashing(state)
+    this.abandonCopies(storage)
     this.#fenced(
       'deleteFiles',
       storage,
@@ -345,6 +356,7 @@ class NodeDisk implements DiskIo {
   close(done: () => void): void {
     if (this.#closed) throw new Error('DiskIo: closed twice')
     this.#closed = true
+    for (const state of this.#storages.values()) state.abandoned = true
     for (const jobs of this.#hashing.values()) for (const job of jobs) this.#engine.cancel(job)
     this.#engine.close(done)
   }
@@ -383,6 +395,7 @@ class NodeDisk implements DiskIo {
       return
     }
     this.#loadPart(state)
+    this.#separate(state, piece)
     this.#allocate(state, piece)
     const sync = (): boolean => this.#settings.writeMode === IoBufferMode.writeThrough
     const job = new WriteJob(state, piece, slots, hashes, wantBlockHashes, sync, this.#written, done)
@@ -427,6 +440,31 @@ class NodeDisk implements DiskIo {
         },
       ),
     )
+  }
+
+  /**
+   * Gives the files of a piece that have other names content of their own before the piece is written: another torrent
+   * may have one of those names. Nothing else of the storage goes on meanwhile.
+   */
+  #separate(state: StorageState, piece: PieceIndex): void {
+    if (state.namesKnown && state.otherNames === null) return
+    const start = piece * state.files.pieceLength()
+    for (const file of state.filesIn(start, state.pieceSize(piece))) {
+      if (!state.mayHaveOtherNames(file) || state.inPart(file) || state.separating?.has(file)) continue
+      state.separating ??= new Set()
+      state.separating.add(file)
+      state.allocationFailures?.delete(file)
+      this.#add(
+        new StepsJob<void>(
+          state,
+          false,
+          () => separateSteps(state, file),
+          () => {
+            state.separating?.delete(file)
+          },
+        ),
+      )
+    }
   }
 
   /** In allocate mode: gives the files of a piece their space before the piece is written. */

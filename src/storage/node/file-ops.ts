@@ -7,6 +7,7 @@ import { errnoError } from '../../core/error-code.ts'
 import { DiskFailure, diskFailure, PART_FILE_INDEX } from '../disk-error.ts'
 import { type FileTask, SliceFlags } from '../worker-protocol.ts'
 import { copyFile } from './copy-file.ts'
+import { copyPart, makeHardLinks, placeCopy } from './link-files.ts'
 import { readFully, type WorkerFiles, writeFully, writePartEntries } from './worker-files.ts'
 
 /** Bytes copied or zeroed between two looks at anything else. */
@@ -18,13 +19,13 @@ type Task<K extends FileTask['kind']> = Extract<FileTask, { kind: K }>
  * Does one task.
  *
  * @returns what the task is asked for: `stat` sizes or `-errno`; `readHeader` the bytes; `move` 1 if a full
- *   check is needed; `allocate` the bytes still to do; else nothing
+ *   check is needed; `allocate` the bytes still to do; what `FileTask` says of the others; else nothing
  * @throws DiskFailure
  */
 export function runFileTask(task: FileTask, storage: number, files: WorkerFiles): number[] | Uint8Array | null {
   switch (task.kind) {
     case 'stat':
-      return task.paths.map(statSize)
+      return lookUp(task)
     case 'readHeader':
       return readHeader(task)
     case 'create':
@@ -33,6 +34,10 @@ export function runFileTask(task: FileTask, storage: number, files: WorkerFiles)
       return makeSymlinks(task)
     case 'hardLink':
       return makeHardLinks(task)
+    case 'copyPart':
+      return copyPart(task)
+    case 'placeCopy':
+      return [placeCopy(task) ? 1 : 0]
     case 'move':
       return [moveAll(task) ? 1 : 0]
     case 'rename':
@@ -54,15 +59,25 @@ function exists(name: string): boolean {
   return fs.lstatSync(name, { throwIfNoEntry: false }) !== undefined
 }
 
-function statSize(name: string): number {
-  try {
-    const found = fs.statSync(name, { throwIfNoEntry: false })
-    if (found === undefined) return -errnoError('ENOENT').value()
-    return found.size
-  } catch (error) {
-    if (codeOf(error) === 'ENOTDIR') return -errnoError('ENOENT').value()
-    return -diskFailure(error, Operation.fileStat, -1).code.value()
+/** Sizes or `-errno`; then, if asked for, whether there are other names. */
+function lookUp(task: Task<'stat'>): number[] {
+  const sizes: number[] = []
+  const names: number[] = []
+  for (const name of task.paths) {
+    let size: number
+    let links = 1
+    try {
+      const found = fs.statSync(name, { throwIfNoEntry: false })
+      size = found?.size ?? -errnoError('ENOENT').value()
+      if (found?.isFile() === true) links = found.nlink
+    } catch (error) {
+      if (codeOf(error) === 'ENOTDIR') size = -errnoError('ENOENT').value()
+      else size = -diskFailure(error, Operation.fileStat, -1).code.value()
+    }
+    sizes.push(size)
+    names.push(links > 1 ? 1 : 0)
   }
+  return task.names === true ? [...sizes, ...names] : sizes
 }
 
 function readHeader(task: Task<'readHeader'>): Uint8Array | null {
@@ -122,39 +137,6 @@ function linkTarget(name: string): string | null {
     return fs.readlinkSync(name)
   } catch {
     return null // not a link: the caller reports that the name is taken
-  }
-}
-
-/** @returns `[1]` if any link was made that had not been there */
-function makeHardLinks(task: Task<'hardLink'>): number[] {
-  let added = 0
-  for (let i = 0; i < task.files.length; i++) {
-    const file = task.files[i]!
-    const name = task.paths[i]!
-    try {
-      if (codeOf(hardLink(task.targets[i]!, name)) === 'ENOENT') makeDirectory(path.dirname(name), file)
-      else {
-        added = 1
-        continue
-      }
-      const error = hardLink(task.targets[i]!, name)
-      if (error !== null) throw error
-      added = 1
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw diskFailure(error, Operation.fileHardLink, file)
-    }
-  }
-  return [added]
-}
-
-/** @returns the error if a part of the path is missing; other errors are thrown */
-function hardLink(target: string, name: string): unknown {
-  try {
-    fs.linkSync(target, name)
-    return null
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return error
-    throw error
   }
 }
 

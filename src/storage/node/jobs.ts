@@ -1,6 +1,9 @@
 /** The jobs of the disk pool: what each asks a worker to do, and what it tells its caller in the end. */
 
 import type { PieceIndex } from '../../core/brands.ts'
+import { Operation } from '../../core/enums.ts'
+import { libtorrentError } from '../../core/error-code.ts'
+import { LibtorrentErrors } from '../../core/error-table.ts'
 import { DiskFailure, fromWireError } from '../disk-error.ts'
 import type { CommitResult, DiskError, HashResult, PieceHashes } from '../disk-io.ts'
 import { JobState, type QueuedJob, type StorageQueue } from '../disk-jobs.ts'
@@ -8,6 +11,7 @@ import { allocates, fileKey, PART_KEY, type StorageState } from '../storage-stat
 import type { Steps } from '../storage-steps.ts'
 import {
   BLOCK_ON_DISK,
+  type FileTask,
   SLICE,
   SliceFlags,
   type WireAnswer,
@@ -112,12 +116,12 @@ export class WriteJob extends Job {
     const storage = this.storage
     const pieceLength = storage.files.pieceLength()
     const pieceSize = storage.pieceSize(this.#piece)
-    const failure = this.#allocationFailure()
+    this.#slices = storage.slices(this.#piece * pieceLength, pieceSize, true)
+    const failure = this.#allocationFailure() ?? this.#obstacle()
     if (failure !== null) {
       this.#result = { ...this.#result, error: failure }
       return null
     }
-    this.#slices = storage.slices(this.#piece * pieceLength, pieceSize, true)
     return {
       op: WireOp.commit,
       id: 0,
@@ -163,6 +167,17 @@ export class WriteJob extends Job {
     this.#done(this.#result)
   }
 
+  /** Looks at the files that are written to for the first time since they were closed. */
+  #obstacle(): DiskError | null {
+    const slices = this.#slices
+    for (let s = 0; s < slices.length; s += SLICE.stride) {
+      if (((slices[s + SLICE.flags] as number) & SliceFlags.truncate) === 0) continue
+      const found = obstacle(this.storage, slices[s + SLICE.file] as number)
+      if (found !== null) return found
+    }
+    return null
+  }
+
   #allocationFailure(): DiskError | null {
     for (const key of this.keys) {
       const failure = key < PART_KEY ? this.storage.allocationFailures?.get(-2 - key) : undefined
@@ -172,16 +187,33 @@ export class WriteJob extends Job {
   }
 }
 
-/** A write has its piece for itself, and things that are still coming into being: the part file, files to be allocated. */
+/**
+ * Why a file must not be opened for writing: another storage has it open under the same path, or it still has another
+ * name, under which a torrent may count on what it holds.
+ */
+function obstacle(storage: StorageState, file: number): DiskError | null {
+  const free = storage.claim(file)
+  if (free && !storage.mayHaveOtherNames(file)) return null
+  const known = free ? storage.allocationFailures?.get(file) : undefined
+  return known ?? { code: libtorrentError(LibtorrentErrors.fileCollision), operation: Operation.fileOpen, file }
+}
+
+/**
+ * A write has its piece for itself, and things that are still coming into being: the part file, files to be allocated
+ * or to be given content of their own.
+ */
 function writeKeys(storage: StorageState, piece: PieceIndex): number[] {
   const keys = [piece as number]
   const allocating = allocates(storage)
-  if (!allocating && (storage.partOnDisk || storage.priorities.length === 0)) return keys
+  const separating = !storage.namesKnown || storage.otherNames !== null
+  if (!allocating && !separating && (storage.partOnDisk || storage.priorities.length === 0)) return keys
   const start = piece * storage.files.pieceLength()
   for (const file of storage.filesIn(start, storage.pieceSize(piece))) {
     if (storage.inPart(file)) {
       if (!storage.partOnDisk && !keys.includes(PART_KEY)) keys.push(PART_KEY)
-    } else if (allocating && !storage.created(file)) keys.push(fileKey(file))
+    } else if ((allocating && !storage.created(file)) || (separating && storage.mayHaveOtherNames(file))) {
+      keys.push(fileKey(file))
+    }
   }
   return keys
 }
@@ -311,7 +343,7 @@ export class StepsJob<R> extends Job {
   #steps: Steps<R> | null = null
   readonly #begin: () => Steps<R>
   readonly #done: (error: DiskError | null, result: R | null) => void
-  #next: IteratorResult<unknown, R> | null = null
+  #next: IteratorResult<FileTask, R> | null = null
   #error: DiskError | null = null
   #result: R | null = null
 
@@ -336,7 +368,7 @@ export class StepsJob<R> extends Job {
     }
     const next = this.#next
     if (next === null || next.done === true) return null
-    return { op: WireOp.file, id: 0, cell: 0, storage: this.storage.id, task: next.value as never }
+    return { op: WireOp.file, id: 0, cell: 0, storage: this.storage.id, task: next.value }
   }
 
   answered(answer: WireAnswer): boolean {
@@ -358,10 +390,12 @@ export class StepsJob<R> extends Job {
     this.#done(this.#error, this.#result)
   }
 
-  #advance(step: () => IteratorResult<unknown, R>): void {
+  #advance(step: () => IteratorResult<FileTask, R>): void {
     try {
       this.#next = step()
       if (this.#next.done === true) this.#result = this.#next.value
+      // who has the old file open would go on reading that
+      else if (this.#next.value.kind === 'placeCopy' && this.#next.value.replace) this.closesFiles = true
     } catch (error) {
       this.#next = null
       if (!(error instanceof DiskFailure)) throw error
@@ -385,6 +419,11 @@ export class AllocateJob extends Job {
   wire(): WireJob | null {
     const storage = this.storage
     if (storage.created(this.#file)) return null
+    const found = obstacle(storage, this.#file)
+    if (found !== null) {
+      this.failed(found)
+      return null
+    }
     return {
       op: WireOp.file,
       id: 0,

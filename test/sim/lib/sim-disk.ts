@@ -134,6 +134,14 @@ class SimStorage implements StorageHandle {
     const { files } = this.options
     return Math.min(files.pieceLength(), files.totalSize() - piece * files.pieceLength())
   }
+
+  /** The file may come into being by itself: what there is of it in the end is kept. */
+  keepFile(file: FileIndex): void {
+    const { files } = this.options
+    const end = files.fileOffset(file) + files.fileSize(file)
+    const first = Math.floor(files.fileOffset(file) / files.pieceLength())
+    for (let piece = first; piece * files.pieceLength() < end; piece++) this.written.add(piece)
+  }
 }
 
 /** `DiskIo` of one session on a {@link SimDrive}: the memory back-end, with the drive's time and faults in front. */
@@ -283,7 +291,10 @@ export class SimDisk implements DiskIo {
     this.#add(storage, this.#drive.options.seekMs, () => {
       const fault = this.#fault(storage, 0, Operation.fileStat)
       if (fault !== null) done({ status: CheckStatus.failed, error: fault, oversizedFile: -1 })
-      else this.#below.checkFiles(storage.below, resume, links, done)
+      else {
+        for (const [file, link] of links.entries()) if (link !== '') storage.keepFile(file)
+        this.#below.checkFiles(storage.below, resume, links, done)
+      }
     })
   }
 

@@ -82,6 +82,7 @@ describe('a check', () => {
     expect(tasks[0]).toEqual({
       kind: 'stat',
       paths: ['/save/n/a', '/save/n/empty', '/save/n/sub/b', '/save/.0123456789abcdef.parts'],
+      names: true,
     })
   })
 
