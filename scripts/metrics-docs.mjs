@@ -3,7 +3,6 @@
 
 const NO_UTP = ['not yet', 'uTP is not there yet']
 const NO_ENCRYPTION = ['not yet', 'protocol encryption is not there yet']
-const NO_V2_HASHES = ['not yet', 'v2 hashes are neither asked of peers nor given to them yet']
 const NO_TLS = ['not yet', 'torrents over TLS are not there yet']
 const NO_FENCE = ['cannot', 'such jobs never have a storage to themselves']
 const NO_JOB = ['cannot', 'there is no such job']
@@ -39,8 +38,6 @@ export const NOTES = {
   'picker.piece_picker_sequential_loops': ALSO_COUNTED,
   'net.on_disk_counter': ALSO_COUNTED,
   'net.on_disk_queue_counter': ['cannot', 'disk jobs wake nobody to be queued; libtorrent leaves it at 0 too'],
-  'ses.num_outgoing_hash_request': NO_V2_HASHES,
-  'ses.num_outgoing_hashes': NO_V2_HASHES,
   'disk.cached_blocks': ['yes', 'of the read cache'],
   'disk.num_unhashed': ['yes', 'in memory, until their piece is hashed and written'],
   'disk.request_latency': ['yes', 'of reads that are not answered from the read cache at once'],

@@ -80,9 +80,10 @@ export class HashCandidates {
         decided(piece, passed ? 'passed' : 'failed')
       } else if (this.#hasAll(start, stop)) {
         const passed = this.#offer(tree, start, stop, 2 ** layers)
+        const verdict = passed ? 'passed' : stop - start > 1 ? 'doubtful' : 'failed'
         for (let i = start; i < stop; i++) {
-          if (passed) this.delete(i)
-          decided(i, passed ? 'passed' : 'doubtful')
+          if (verdict !== 'doubtful') this.delete(i)
+          decided(i, verdict)
         }
       }
       piece = this.#next(stop, end)

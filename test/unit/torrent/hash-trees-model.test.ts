@@ -74,6 +74,8 @@ class ModelTree {
           for (let i = first; i < Math.min(end, this.file.pieces); i++) under.push(offset + i)
           if (!under.every(i => this.candidates.has(i))) continue
           const right = under.every(i => this.candidates.get(i))
+          // which one is wrong shows when more hashes come
+          if (!right && under.length > 1) continue
           for (const i of under) this.candidates.delete(i)
           ;(right ? out.passed : out.failed).push(...under)
           if (right) this.knowAllUnder(node, 2 * (this.file.leafs / 2 ** this.file.pieceLevels) - 2)
