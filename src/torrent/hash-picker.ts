@@ -12,6 +12,8 @@ const RUN = 512
 const MIN_REQUEST_INTERVAL = 3000
 /** Most pieces that are looked at for one peer, so that peers with few pieces of a big torrent cost little. */
 const MAX_LOOKS = 16_384
+/** What a run costs besides its pieces. */
+const LOOKS_PER_RUN = 8
 
 const NEVER = Number.NEGATIVE_INFINITY
 
@@ -133,12 +135,14 @@ export class HashPicker {
 
   #pickRun(has: (piece: PieceIndex) => boolean, now: number): HashRequest | null {
     const lacking: RunWish[] = []
+    let looks = 0
     for (const run of this.#runs.values()) {
       if (!isDue(run, now)) continue
       const length = this.#length(run)
       if (!this.#hasOneOf(run, length, has)) {
         lacking.push(run)
-        if (lacking.length * RUN < MAX_LOOKS) continue
+        looks += length + LOOKS_PER_RUN
+        if (looks < MAX_LOOKS) continue
         // the others have their turn when it is asked again
         for (const passed of lacking) this.#moveToEnd(passed)
         return null

@@ -191,7 +191,7 @@ describe('piece layers', () => {
     expect(asked.size).toBe(1000)
     // a peer that has the last file only
     let last: HashRequest | null = null
-    for (let i = 0; i < 10_000 && last === null; i++) last = picker.pick(piece => piece >= 199_998, 0)
+    for (let i = 0; i < 100 && last === null; i++) last = picker.pick(piece => piece >= 199_998, 0)
     expect(last!.root.subarray(0, 3)).toEqual(Uint8Array.of(100_000 & 255, 100_000 >> 8, 100_000 >> 16))
   })
 
