@@ -99,6 +99,7 @@ export class HashPicker {
   /** An answer to a request has come, and the trees have taken what it proves. What is missing still is asked for again. */
   received(file: FileIndex, request: HashRequest): void {
     for (const piece of this.#blocks.keys()) if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
+    if (!this.#trees.isValidRequest(file, request)) return
     const run = this.#runOf(file, request)
     if (run !== undefined && this.#isKnown(run)) this.#runs.delete(this.#firstPiece(run))
     for (const wish of this.#wishesOf(file, request)) {
@@ -109,6 +110,7 @@ export class HashPicker {
 
   /** A peer will not answer a request. */
   rejected(file: FileIndex, request: HashRequest): void {
+    if (!this.#trees.isValidRequest(file, request)) return
     for (const wish of this.#wishesOf(file, request)) {
       wish.requests = Math.max(0, wish.requests - 1)
       if (++wish.rejects % 2 === 1) wish.asked = NEVER
@@ -141,7 +143,7 @@ export class HashPicker {
       const length = this.#length(run)
       if (!this.#hasOneOf(run, length, has)) {
         lacking.push(run)
-        looks += length + LOOKS_PER_RUN
+        looks += length * (1 + this.#trees.otherFiles(run.file).length) + LOOKS_PER_RUN
         if (looks < MAX_LOOKS) continue
         // the others have their turn when it is asked again
         for (const passed of lacking) this.#moveToEnd(passed)
@@ -185,7 +187,7 @@ export class HashPicker {
   }
 
   /**
-   * @param layersToKnown layers from the base, or from the node over the whole run, to the first node that is known
+   * @param layersToKnown layers from the first hash of the run up to the first node that is known
    */
   #request(file: FileIndex, base: number, index: number, count: number, layersToKnown: number): HashRequest {
     // the node that is known needs no proof, nor do those that follow from the run itself
