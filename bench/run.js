@@ -18,6 +18,7 @@ const SHORT = {
   framing: ['--runs', '3'],
   picker: ['--runs', '3'],
   bdecode: ['--runs', '3'],
+  'merkle-memory': ['--runs', '1'],
   krpc: ['--runs', '3'],
   dht: ['--queries', '30000', '--runs', '3'],
   'dht-table': [],

@@ -12,6 +12,8 @@ const RUN = 512
 const MIN_REQUEST_INTERVAL = 3000
 /** Most pieces that are looked at for one peer, so that peers with few pieces of a big torrent cost little. */
 const MAX_LOOKS = 16_384
+/** What a run costs besides its pieces. */
+const LOOKS_PER_RUN = 8
 
 const NEVER = Number.NEGATIVE_INFINITY
 
@@ -40,10 +42,8 @@ interface RunWish extends Wish {
 export class HashPicker {
   readonly #files: FileStorage
   readonly #trees: HashTrees
-  /** In order of files; those that are known are taken out. */
-  #runs: RunWish[] = []
-  /** Place in `#runs` to look from. */
-  #cursor = 0
+  /** By the first piece in the torrent. In order of files, to begin with. */
+  readonly #runs = new Map<PieceIndex, RunWish>()
   readonly #blocks = new Map<PieceIndex, Wish>()
   readonly #pieceLevels: number
 
@@ -58,15 +58,17 @@ export class HashPicker {
         continue
       // a request names its file by the root: it could not be told from one for the other file
       if (trees.fileOfRoot(files.root(file).view()) !== file) continue
+      const offset = files.pieceIndexAtFile(file)
       for (let first = 0; first < files.fileNumPieces(file); first += RUN) {
-        if (!this.#isKnown(file, first)) this.#runs.push({ file, first, asked: NEVER, requests: 0, rejects: 0 })
+        const run = { file, first, asked: NEVER, requests: 0, rejects: 0 }
+        if (!this.#isKnown(run)) this.#runs.set(offset + first, run)
       }
     }
   }
 
   /** Whether nothing is left to ask for. */
   get done(): boolean {
-    return this.#runs.length === 0 && this.#blocks.size === 0
+    return this.#blocks.size === 0 && (this.#runs.size === 0 || this.#trees.complete)
   }
 
   /**
@@ -96,7 +98,10 @@ export class HashPicker {
 
   /** An answer to a request has come, and the trees have taken what it proves. What is missing still is asked for again. */
   received(file: FileIndex, request: HashRequest): void {
-    this.#forgetKnown()
+    for (const piece of this.#blocks.keys()) if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
+    if (!this.#trees.isValidRequest(file, request)) return
+    const run = this.#runOf(file, request)
+    if (run !== undefined && this.#isKnown(run)) this.#runs.delete(this.#firstPiece(run))
     for (const wish of this.#wishesOf(file, request)) {
       wish.asked = NEVER
       wish.rejects = 0
@@ -105,6 +110,7 @@ export class HashPicker {
 
   /** A peer will not answer a request. */
   rejected(file: FileIndex, request: HashRequest): void {
+    if (!this.#trees.isValidRequest(file, request)) return
     for (const wish of this.#wishesOf(file, request)) {
       wish.requests = Math.max(0, wish.requests - 1)
       if (++wish.rejects % 2 === 1) wish.asked = NEVER
@@ -130,27 +136,45 @@ export class HashPicker {
   }
 
   #pickRun(has: (piece: PieceIndex) => boolean, now: number): HashRequest | null {
-    const count = this.#runs.length
+    const lacking: RunWish[] = []
     let looks = 0
-    for (let i = 0; i < count; i++) {
-      const at = (this.#cursor + i) % count
-      const run = this.#runs[at]!
+    for (const run of this.#runs.values()) {
       if (!isDue(run, now)) continue
-      if (looks >= MAX_LOOKS) {
-        // the rest is for another time
-        this.#cursor = at
+      const length = this.#length(run)
+      if (!this.#hasOneOf(run, length, has)) {
+        lacking.push(run)
+        looks += length * (1 + this.#trees.otherFiles(run.file).length) + LOOKS_PER_RUN
+        if (looks < MAX_LOOKS) continue
+        // the others have their turn when it is asked again
+        for (const passed of lacking) this.#moveToEnd(passed)
         return null
       }
-      const length = Math.min(RUN, this.#files.fileNumPieces(run.file) - run.first)
-      looks += length
-      if (!this.#hasOneOf(run, length, has)) continue
+      if (this.#isKnown(run)) {
+        // pieces have proven each other
+        this.#runs.delete(this.#firstPiece(run))
+        continue
+      }
       note(run, now)
       // one hash alone is nothing that may be asked for
       const leafs = Math.max(2, merkleNumLeafs(length))
-      const layers = this.#trees.layersToKnown(this.#files.pieceIndexAtFile(run.file) + run.first)
+      const layers = this.#trees.layersToKnown(this.#firstPiece(run))
       return this.#request(run.file, this.#pieceLevels, run.first, leafs, layers)
     }
     return null
+  }
+
+  #moveToEnd(run: RunWish): void {
+    this.#runs.delete(this.#firstPiece(run))
+    this.#runs.set(this.#firstPiece(run), run)
+  }
+
+  /** In the torrent. */
+  #firstPiece(run: RunWish): PieceIndex {
+    return this.#files.pieceIndexAtFile(run.file) + run.first
+  }
+
+  #length(run: RunWish): number {
+    return Math.min(RUN, this.#files.fileNumPieces(run.file) - run.first)
   }
 
   /** Whether a peer has a piece of a run, in one of the files of that root. */
@@ -163,7 +187,7 @@ export class HashPicker {
   }
 
   /**
-   * @param layersToKnown layers from the base, or from the node over the whole run, to the first node that is known
+   * @param layersToKnown layers from the first hash of the run up to the first node that is known
    */
   #request(file: FileIndex, base: number, index: number, count: number, layersToKnown: number): HashRequest {
     // the node that is known needs no proof, nor do those that follow from the run itself
@@ -171,39 +195,35 @@ export class HashPicker {
     return { root: this.#files.root(file).view(), base, index, count, proofLayers }
   }
 
-  /** What a request was made for. */
-  #wishesOf(file: FileIndex, { base, index }: HashRequest): Wish[] {
+  /** The run that a request was made for. */
+  #runOf(file: FileIndex, { base, index }: HashRequest): RunWish | undefined {
+    if (base !== this.#pieceLevels) return undefined
     const first = this.#trees.firstFile(file)
-    if (base === this.#pieceLevels && this.#isLong(first)) {
-      return this.#runs.filter(run => run.file === first && run.first === index)
-    }
-    if (base !== 0) return []
-    const out: Wish[] = []
+    const run = this.#runs.get(this.#files.pieceIndexAtFile(first) + index)
+    // an index from a peer may lead into another file
+    return run?.file === first && run.first === index ? run : undefined
+  }
+
+  /** What a request was made for. */
+  #wishesOf(file: FileIndex, request: HashRequest): Wish[] {
+    const run = this.#runOf(file, request)
+    const out: Wish[] = run === undefined ? [] : [run]
+    if (request.base !== 0) return out
+    const first = this.#trees.firstFile(file)
+    const piece = Math.floor(request.index / 2 ** this.#pieceLevels)
     for (const each of [first, ...this.#trees.otherFiles(first)]) {
-      const piece = this.#files.pieceIndexAtFile(each) + Math.floor(index / 2 ** this.#pieceLevels)
-      const wish = this.#blocks.get(piece)
+      const wish = this.#blocks.get(this.#files.pieceIndexAtFile(each) + piece)
       if (wish !== undefined) out.push(wish)
     }
     return out
   }
 
-  #forgetKnown(): void {
-    const before = this.#runs.length
-    if (before > 0) this.#runs = this.#runs.filter(run => !this.#isKnown(run.file, run.first))
-    if (this.#runs.length < before) this.#cursor = 0
-    for (const piece of this.#blocks.keys()) if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
-  }
-
   /** Whether the hashes of a run are known. */
-  #isKnown(file: FileIndex, first: number): boolean {
-    const offset = this.#files.pieceIndexAtFile(file)
-    const end = Math.min(first + RUN, this.#files.fileNumPieces(file))
-    for (let piece = first; piece < end; piece++) if (this.#trees.pieceRoot(offset + piece) === null) return false
+  #isKnown(run: RunWish): boolean {
+    const first = this.#firstPiece(run)
+    const end = first + this.#length(run)
+    for (let piece = first; piece < end; piece++) if (this.#trees.pieceRoot(piece) === null) return false
     return true
-  }
-
-  #isLong(file: FileIndex): boolean {
-    return this.#files.fileSize(file) > this.#files.pieceLength()
   }
 
   /** Layers from a piece's node down to its blocks. */

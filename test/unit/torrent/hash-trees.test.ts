@@ -215,6 +215,25 @@ describe('a file of several pieces', () => {
     }
   })
 
+  test('the last run may be given without its padding, another may not', () => {
+    const file = new V2File(4 * 1029, 4)
+    const files = layoutOf(4, file)
+    for (const count of [5, 8]) {
+      const trees = new HashTrees(files)
+      const request = requestOf(file, 2, 1024, count, 10)
+      expect(trees.addHashes(0, request, answer(file, request))).toEqual(NOTHING_ADDED)
+      expect(trees.pieceRoot(1028)).toEqual(file.pieceRoot(1028))
+    }
+    const trees = new HashTrees(files)
+    for (const [index, count] of [
+      [0, 5],
+      [1024, 3],
+    ] as const) {
+      const request = requestOf(file, 2, index, count, 10)
+      expect(trees.addHashes(0, request, answer(file, request))).toBeNull()
+    }
+  })
+
   test('blocks of a piece, then no more', () => {
     const file = new V2File(37, 4)
     const trees = withLayer(file)
