@@ -203,6 +203,36 @@ describe.runIf(canTest('libtorrent'))('by a link', () => {
     })
   }
 
+  test('a hybrid torrent of which only the v2 hashes are looked at comes from libtorrent', async () => {
+    const content = await makeSizes('v1-disabled', [])
+    const seed = await theirSeed(content)
+    const save = space.dir('leech')
+    const params = lib.parseMagnetUri(linkTo(content, 'v1'))
+    params.flags |= lib.TorrentFlags.disableV1Hashes
+    const leech = await ours({ params, save })
+    leech.handle.connectPeer(seed.endpoint)
+    await arrivedHere(content, leech, save)
+    expect(leech.handle.flags() & lib.TorrentFlags.disableV1Hashes).not.toBe(0)
+    expectPieceLayers(content, await leech.saveResume())
+  })
+
+  test('one file of a v2 torrent comes from libtorrent, with its hashes', async () => {
+    const content = await makeSizes('one-file', ['v2_only'])
+    const files = lib.loadTorrentBuffer(content.torrent).ti!.layout()
+    const wanted = Array.from({ length: files.numFiles() }, (_, i) => i).find(i => files.fileSize(i) === 8 * PIECE)!
+    const seed = await theirSeed(content)
+    const save = space.dir('leech')
+    const params = lib.parseMagnetUri(linkTo(content, 'v2'))
+    params.filePriorities = Array.from({ length: files.numFiles() }, (_, i) => (i === wanted ? 4 : 0))
+    const leech = await ours({ params, save })
+    leech.handle.connectPeer(seed.endpoint)
+    await waitFor(leech, 'the file', () => leech.handle.status().isFinished)
+    expect(leech.handle.status().totalWantedDone).toBe(8 * PIECE)
+    const path = join(content.name, 'e/power of two')
+    expect(readFileSync(join(save, path)).equals(readFileSync(join(content.parent, path)))).toBe(true)
+    expect(leech.handle.pieceLayers()[wanted]!.length).toBe(8 * 32)
+  })
+
   test('a v2 torrent of more pieces than one request covers comes from libtorrent', async () => {
     await weFetch(await makeContent(space, 'long-from', LONG, ['v2_only'], LONG_PIECE), 'v2')
   })
