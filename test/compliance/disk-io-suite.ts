@@ -13,7 +13,9 @@ import {
   type HashResult,
   type PieceHashes,
   type ReadResult,
+  type ResumeFacts,
   type StorageHandle,
+  type StorageOptions,
 } from '../../src/storage/disk-io.ts'
 import {
   BLOCK,
@@ -371,6 +373,120 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
         const bytes = pieceOf(MIXED, content, piece)
         expectBytes(await read(storage, piece, 0, bytes.length), bytes)
       }
+    })
+
+    describe('a file that another storage has', () => {
+      /** The second file has the size of the first of `ALIGNED`. */
+      const SHARING = new MadeLayout(4 * BLOCK, [
+        { path: 'w/own', size: BLOCK },
+        { path: 'w/.pad/1', size: 3 * BLOCK, flags: PAD },
+        { path: 'w/dir/copy', size: 9 * BLOCK + 5 },
+        { path: 'w/.pad/2', size: 3 * BLOCK - 5, flags: PAD },
+        { path: 'w/other', size: 2 * BLOCK + 1 },
+      ])
+      const content = contentOf(ALIGNED)
+      const shared = content.subarray(0, 9 * BLOCK + 5)
+      const check = async (storage: StorageHandle, links: readonly string[], resume: ResumeFacts | null = null) =>
+        (await run<[CheckResult]>(done => disk.checkFiles(storage, resume, links, done)))[0]
+      const source = async (): Promise<StorageHandle> => {
+        const storage = disk.addStorage(optionsFor(ALIGNED, `${world.savePath}/old`))
+        await writeAll(run, disk, storage, ALIGNED, content)
+        return storage
+      }
+      const add = (more: Partial<StorageOptions> = {}): StorageHandle =>
+        disk.addStorage(optionsFor(SHARING, `${world.savePath}/new`, { partFileName: '.new.parts', ...more }))
+      const links = (large: string, small = '') => ['', '', large, '', small]
+      const readShared = async (storage: StorageHandle): Promise<Uint8Array> =>
+        new Uint8Array(
+          Buffer.concat([
+            await read(storage, 1, 0, 4 * BLOCK),
+            await read(storage, 2, 0, 4 * BLOCK),
+            await read(storage, 3, 0, BLOCK + 5),
+          ]),
+        )
+
+      test('comes into being, and is to be checked', async () => {
+        await source()
+        const storage = add()
+        const result = await check(storage, links(`${world.savePath}/old/v/large`))
+        expect([result.status, result.error]).toEqual([CheckStatus.needFullCheck, null])
+        expectBytes(await readShared(storage), shared)
+        const hashed = await hash(storage, 1, 1, { v1: true, v2: false, blockHashes: false })
+        expectBytes(hashed.v1!, sha1(pieceOf(ALIGNED, content, 0)))
+        const [rest] = await run<[ReadResult]>(done => disk.read(storage, 4, 0, BLOCK, {}, done))
+        rest.release()
+        expect(rest.error).not.toBeNull()
+      })
+
+      test('is to be checked even if resume data has it all', async () => {
+        await source()
+        const storage = add()
+        const bytes = pieceOf(SHARING, contentOf(SHARING), 4)
+        await commit(storage, 0, fillSlots(disk, new Uint8Array(4 * BLOCK)), NO_HASHES)
+        await commit(storage, 4, fillSlots(disk, bytes), NO_HASHES)
+        const resume = { flags: 0, haveBits: new Bitfield(SHARING.numPieces(), true) }
+        expect((await check(storage, links(`${world.savePath}/old/v/large`), resume)).status).toBe(
+          CheckStatus.needFullCheck,
+        )
+        expectBytes(await readShared(storage), shared)
+      })
+
+      test('that cannot be had is told, and the others are shared all the same', async () => {
+        await source()
+        const storage = add()
+        const result = await check(storage, links(`${world.savePath}/nowhere`, `${world.savePath}/old/v/small`))
+        const { code, operation, file } = result.error!
+        expect([code.message(), operationName(operation), file]).toEqual([
+          'No such file or directory',
+          'file_hard_link',
+          2,
+        ])
+        expect(result.status).toBe(CheckStatus.needFullCheck)
+        expectBytes(await read(storage, 4, 0, 2 * BLOCK + 1), content.subarray(12 * BLOCK))
+      })
+
+      test('of another size is not taken', async () => {
+        await source()
+        const storage = add()
+        const result = await check(storage, links(`${world.savePath}/old/v/small`))
+        expect([result.error?.code.message(), result.error?.file]).toEqual(['mismatching file size', 2])
+        const [gone] = await run<[ReadResult]>(done => disk.read(storage, 1, 0, BLOCK, {}, done))
+        gone.release()
+        expect(gone.error).not.toBeNull()
+      })
+
+      test('does not take the place of one that is there, or is not wanted', async () => {
+        await source()
+        const storage = add()
+        const bytes = pieceOf(SHARING, contentOf(SHARING), 2)
+        await commit(storage, 2, fillSlots(disk, bytes), NO_HASHES)
+        expect((await check(storage, links(`${world.savePath}/old/v/large`))).error).toBeNull()
+        expectBytes(await read(storage, 2, 0, 4 * BLOCK), bytes)
+        const unwanted = add({ savePath: `${world.savePath}/third`, filePriorities: [4, 4, 0, 4, 4] })
+        const result = await check(unwanted, links(`${world.savePath}/old/v/large`))
+        expect([result.status, result.error]).toEqual([CheckStatus.noFiles, null])
+      })
+
+      test('is not changed there when it is written to here', async () => {
+        const old = await source()
+        const storage = add()
+        await check(storage, links(`${world.savePath}/old/v/large`))
+        // what is read before keeps the file open
+        expectBytes(await readShared(storage), shared)
+        const bytes = pieceOf(SHARING, contentOf(SHARING), 2)
+        const written = await Promise.all(
+          [2, 3].map(piece =>
+            commit(storage, piece, fillSlots(disk, pieceOf(SHARING, contentOf(SHARING), piece)), NO_HASHES),
+          ),
+        )
+        expect(written.map(result => result.error)).toEqual([null, null])
+        expectBytes(await read(storage, 1, 0, 4 * BLOCK), shared.subarray(0, 4 * BLOCK))
+        expectBytes(await read(storage, 2, 0, 4 * BLOCK), bytes)
+        for (let piece = 0; piece < ALIGNED.numPieces(); piece++) {
+          const whole = pieceOf(ALIGNED, content, piece)
+          expectBytes(await read(old, piece, 0, whole.length), whole)
+        }
+      })
     })
 
     test('an exclusive job waits for earlier jobs and holds back later ones', async () => {
