@@ -49,6 +49,7 @@ export class PieceEvents implements ContentHost {
     torrent.verdicts.passed(piece, from, blockHashes)
     torrent.needSave.progress()
     torrent.deadlines.pieceDone(piece)
+    torrent.hashes?.unwantBlocks(piece)
     torrent.swarm.announcePiece(piece)
     if (alerts.wants(PieceFinishedAlert)) alerts.post(new PieceFinishedAlert(torrent, piece))
     torrent.stateUpdated()

@@ -57,7 +57,11 @@ export class TorrentHashes implements HashExchange {
   received(_peer: PeerConnection, request: HashRequest, hashes: Uint8Array): boolean {
     const file = this.#trees.fileOfRoot(request.root)
     if (file < 0 || !this.#trees.isValidRequest(file, request)) return false
-    if (!this.#content.hashesArrived(file, request, hashes)) return false
+    if (!this.#content.hashesArrived(file, request, hashes)) {
+      this.#picker.rejected(file, request)
+      this.#poke()
+      return false
+    }
     this.#picker.received(file, request)
     this.#torrent.needSave.progress()
     return true
@@ -75,6 +79,11 @@ export class TorrentHashes implements HashExchange {
     if (this.#trees.blockHashes(piece) !== null || this.#content.geometry.blocksInPiece(piece) < 2) return
     this.#picker.wantBlocks(piece)
     this.#poke()
+  }
+
+  /** The piece is had. */
+  unwantBlocks(piece: PieceIndex): void {
+    this.#picker.unwantBlocks(piece)
   }
 
   /** There is something to ask for. At the end of the turn: a connection that closes says no for what it was asked. */
