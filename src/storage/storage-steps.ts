@@ -67,6 +67,7 @@ export function* moveSteps(state: StorageState, to: string, flags: MoveFlags): S
   }
   state.savePath = to
   state.forgetCreated()
+  state.forgetNames()
   return result.numbers?.[0] === 1 || flags === MoveFlags.resetSavePath
 }
 
@@ -79,6 +80,7 @@ export function* renameSteps(state: StorageState, file: FileIndex, name: string)
   state.rename(file, before)
   yield { kind: 'rename', file, from, to }
   state.rename(file, name)
+  state.forgetNames()
 }
 
 /**

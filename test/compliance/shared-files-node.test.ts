@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { StorageMode } from '../../src/core/enums.ts'
+import { MoveFlags, StorageMode } from '../../src/core/enums.ts'
 import { operationName } from '../../src/core/operation.ts'
 import {
   type CheckResult,
@@ -191,6 +191,27 @@ describe('a link', () => {
       `${Buffer.from(CONTENT).toString('latin1')}more`,
     )
     expect(fs.readFileSync(path.join(root, 'new/t/a')).equals(withNewPiece())).toBe(true)
+  })
+
+  test('is undone if the file was moved onto it without a check, or renamed', async () => {
+    fs.mkdirSync(path.join(root, 'new/t'), { recursive: true })
+    fs.mkdirSync(path.join(root, 'other'))
+    for (const name of ['new/t/a', 'other/b']) {
+      fs.writeFileSync(path.join(root, `${name}.precious`), CONTENT)
+      fs.linkSync(path.join(root, `${name}.precious`), path.join(root, name))
+    }
+    const storage = add(path.join(root, 'nowhere'))
+    await check(storage, '')
+    const to = path.join(root, 'new')
+    await run<unknown[]>(done => disk.moveStorage(storage, to, MoveFlags.resetSavePathUnchecked, done))
+    expect((await commit(storage, 1, 255)).error).toBeNull()
+    fs.rmSync(path.join(root, 'new/t/a'))
+    await run<[DiskError | null]>(done => disk.renameFile(storage, 0, path.join(root, 'other/b'), done))
+    expect((await commit(storage, 1, 255)).error).toBeNull()
+    for (const name of ['new/t/a', 'other/b']) {
+      expect(fs.readFileSync(path.join(root, `${name}.precious`)).equals(CONTENT), name).toBe(true)
+    }
+    expect(fs.readFileSync(path.join(root, 'other/b')).equals(withNewPiece())).toBe(true)
   })
 
   test('that cannot be undone keeps the file from being written to', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { InfoHash, Sha1Hash } from '../../../src/core/digest.ts'
 import { TorrentRegistry } from '../../../src/session/torrent-registry.ts'
 import type { Torrent } from '../../../src/torrent/torrent.ts'
 
@@ -72,4 +73,82 @@ test('updated torrents are told once, in order, and not at all when they were re
   registry.stateUpdated(torrents[0]!)
   expect(registry.takeUpdated()).toEqual([torrents[2], torrents[0]])
   expect(registry.takeUpdated()).toEqual([])
+})
+
+describe('torrents that share files', () => {
+  function host() {
+    return new TorrentRegistry({ triggerAutoManage: () => {}, peersWanted: () => {}, torrentClosed: () => {} })
+  }
+
+  /** A torrent whose only file is of this root and whose info-hash begins with its number. */
+  function torrent(
+    registry: TorrentRegistry,
+    more: { similar?: readonly Sha1Hash[]; collections?: readonly string[]; root?: number } = {},
+  ): Torrent {
+    const id = registry.nextId()
+    const files = {
+      numFiles: () => 1,
+      fileSize: () => 1 << 20,
+      padFileAt: () => false,
+      rootView: () => rootOf(more.root ?? id),
+    }
+    const info = {
+      similarTorrents: () => more.similar ?? [],
+      collections: () => more.collections ?? [],
+      v2: () => true,
+      layout: () => files,
+    }
+    const made = { id, info, infoHashes: new InfoHash(hashOf(id)), closed: true } as unknown as Torrent
+    registry.insert(made)
+    registry.filesKnown(made)
+    return made
+  }
+
+  const hashOf = (n: number) => new Sha1Hash(new Uint8Array(20).fill(n))
+  const rootOf = (n: number) => {
+    const out = new Uint8Array(32)
+    new DataView(out.buffer).setUint32(0, Math.imul(n, 0x9e3779b1) >>> 0)
+    return out
+  }
+
+  test('name each other, either way, or are in one collection; each is found once', () => {
+    const registry = host()
+    const one = torrent(registry, { collections: ['x'] })
+    const two = torrent(registry, { similar: [hashOf(1), hashOf(2), hashOf(99)], collections: ['y', 'x'] })
+    const three = torrent(registry, { collections: ['y'] })
+    const four = torrent(registry)
+    expect(registry.similar(one)).toEqual([two])
+    expect(registry.similar(two)).toEqual([one, three])
+    expect(registry.similar(three)).toEqual([two])
+    expect(registry.similar(four)).toEqual([])
+    registry.remove(two)
+    expect(registry.similar(one)).toEqual([])
+    expect(registry.similar(three)).toEqual([])
+  })
+
+  test('may be named before they come', () => {
+    const registry = host()
+    const first = torrent(registry, { similar: [hashOf(2)] })
+    expect(registry.similar(torrent(registry))).toEqual([first])
+  })
+
+  test('have files of one root', () => {
+    const registry = host()
+    const [one, two] = [torrent(registry, { root: 5 }), torrent(registry, { root: 5 })]
+    torrent(registry)
+    expect(registry.filesWithRoot(rootOf(5)).map(found => found.torrent)).toEqual([one, two])
+    registry.remove(one)
+    expect(registry.filesWithRoot(rootOf(5)).map(found => found.torrent)).toEqual([two])
+  })
+
+  test('are found in no time among 20,000 in one collection of ten each', () => {
+    const registry = host()
+    const began = performance.now()
+    for (let i = 0; i < 20_000; i++) {
+      const made = torrent(registry, { collections: [`c${Math.floor(i / 10)}`] })
+      expect(registry.similar(made).length).toBe(i % 10)
+      expect(registry.filesWithRoot(rootOf(made.id)).length).toBe(1)
+    }
+    expect(performance.now() - began).toBeLessThan(5000)
+  })
 })
