@@ -76,15 +76,20 @@ export class Geometry {
     return length === this.blockSize(p, start / BLOCK_SIZE)
   }
 
-  /** What may be requested of a piece, in bytes: in a v2-only torrent without the padding behind its file. */
+  /** What is requested of a piece, in bytes: in a v2-only torrent without the padding behind its file. */
   requestSize(piece: PieceIndex): number {
     return this.v2Only ? this.files.pieceSize2(piece) : this.pieceSize(piece)
   }
 
-  /** Whether a peer may ask for this range: inside the piece, and not empty. */
+  /**
+   * Whether a peer may ask for this range: inside the piece, and not empty.
+   *
+   * Deviation: of a v2-only torrent libtorrent 2.1 refuses what goes over the end of the file in the piece. 2.0, which
+   * most clients are made with, asks for whole blocks there and takes zeros for what is behind, so it gets them.
+   */
   isValidRequest(piece: number, start: number, length: number): boolean {
     const p = this.piece(piece)
-    return p !== null && start >= 0 && length > 0 && start + length <= this.requestSize(p)
+    return p !== null && start >= 0 && length > 0 && start + length <= this.pieceSize(p)
   }
 
   /** Where a piece starts in the torrent, in bytes. */

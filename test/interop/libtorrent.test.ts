@@ -157,6 +157,7 @@ describe.runIf(canTest('libtorrent', 'opentracker'))('with libtorrent', () => {
   for (const [kind, flags] of [
     ['with pad files', ['v1_only', 'canonical_files']],
     ['that is hybrid', []],
+    ['of v2', ['v2_only']],
   ] as const) {
     test(`a torrent ${kind} goes both ways`, async () => {
       const content = await makeContent(space, kind.replaceAll(' ', '-'), MIXED, flags)
@@ -169,29 +170,6 @@ describe.runIf(canTest('libtorrent', 'opentracker'))('with libtorrent', () => {
       await arrivedThere(content, second.leech, second.save)
     })
   }
-
-  // in v2 torrents 2.0.8 asks for whole blocks also where a file ends within one, which 2.1 refuses, and so do we
-  test('a v2 torrent of whole blocks goes both ways', async () => {
-    const content = await makeContent(space, 'two', [['', 3 * MIB + BLOCK]], ['v2_only'])
-    const seed = await theirSeed(content)
-    const first = await oursFetches(content)
-    first.leech.handle.connectPeer(seed.endpoint)
-    await arrivedHere(content, first.leech, first.save)
-    const second = await theyFetch(content)
-    second.leech.connect(first.leech.endpoint)
-    await arrivedThere(content, second.leech, second.save)
-  })
-
-  test('a v2 torrent of several files comes from them to us, and from us to us', async () => {
-    const content = await makeContent(space, 'two-files', MIXED, ['v2_only'])
-    const seed = await theirSeed(content)
-    const first = await oursFetches(content)
-    first.leech.handle.connectPeer(seed.endpoint)
-    await arrivedHere(content, first.leech, first.save)
-    const second = await oursFetches(content, { listen: '127.0.0.4:0' })
-    second.leech.handle.connectPeer(first.leech.endpoint)
-    await arrivedHere(content, second.leech, second.save)
-  })
 
   test('that tries encryption first comes back without it', async () => {
     const seed = await ourSeed(mixed)

@@ -40,9 +40,6 @@ const SIZES: Shape = [
   ['h/same as g', 0],
 ]
 
-/** The same without the ends of files within a block, which 2.0.8 asks for wrongly in torrents without v1 hashes. */
-const WHOLE_BLOCKS: Shape = SIZES.map(([path, size]) => [path, size === 5 ? 2 * BLOCK : size - (size % BLOCK)])
-
 /** More pieces than one request for hashes may ask for. */
 const LONG: Shape = [['', 600 * 32 * KIB + BLOCK]]
 const LONG_PIECE = 32 * KIB
@@ -122,8 +119,8 @@ function expectPieceLayers(content: Content, resume: Uint8Array): void {
 }
 
 /** Files of the same content, of which a torrent file has the hashes once. */
-async function makeSizes(name: string, flags: readonly string[], shape: Shape = SIZES): Promise<Content> {
-  const first = await makeContent(space, name, shape, flags)
+async function makeSizes(name: string, flags: readonly string[]): Promise<Content> {
+  const first = await makeContent(space, name, SIZES, flags)
   const folder = join(first.parent, name)
   copyFileSync(join(folder, 'g/not whole'), join(folder, 'h/same as g'))
   const torrent = await makeTorrent(folder, flags)
@@ -144,7 +141,7 @@ describe.runIf(canTest('libtorrent'))('by a torrent file', () => {
     })
 
     test(`a ${kind} torrent of files of all sizes goes to libtorrent`, async () => {
-      const content = await makeSizes(`to-${kind}`, flags, kind === 'v2' ? WHOLE_BLOCKS : SIZES)
+      const content = await makeSizes(`to-${kind}`, flags)
       const seed = await ourSeed(content)
       const save = space.dir('leech')
       const leech = await theirs({ torrent: torrentFile(space, content), save, connect: [seed.endpoint] })
@@ -199,7 +196,7 @@ describe.runIf(canTest('libtorrent'))('by a link', () => {
     })
 
     test(`${what} goes to libtorrent, hashes and all`, async () => {
-      await theyFetch(await makeSizes(`link-to-${kind}-${which}`, flags, kind === 'v2' ? WHOLE_BLOCKS : SIZES), which)
+      await theyFetch(await makeSizes(`link-to-${kind}-${which}`, flags), which)
     })
   }
 
@@ -242,11 +239,11 @@ describe.runIf(canTest('libtorrent'))('by a link', () => {
   })
 
   test('a v2 torrent whose pieces are blocks comes from libtorrent', async () => {
-    await weFetch(await makeContent(space, 'blocks-from', WHOLE_BLOCKS, ['v2_only'], BLOCK), 'v2')
+    await weFetch(await makeContent(space, 'blocks-from', SIZES, ['v2_only'], BLOCK), 'v2')
   })
 
   test('a v2 torrent whose pieces are blocks goes to libtorrent', async () => {
-    await theyFetch(await makeContent(space, 'blocks-to', WHOLE_BLOCKS, ['v2_only'], BLOCK), 'v2')
+    await theyFetch(await makeContent(space, 'blocks-to', SIZES, ['v2_only'], BLOCK), 'v2')
   })
 
   test('a v2 torrent with large pieces comes from libtorrent', async () => {
@@ -430,10 +427,8 @@ describe.runIf(canTest('libtorrent'))('resume data with merkle trees', () => {
   }
 
   for (const [kind, flags] of KINDS) {
-    const shape = kind === 'v2' ? WHOLE_BLOCKS : SIZES
-
     test(`of a whole ${kind} torrent with all block hashes, libtorrent's, makes us a seed that tells them`, async () => {
-      const content = await makeSizes(`blocks-${kind}`, flags, shape)
+      const content = await makeSizes(`blocks-${kind}`, flags)
       const first = await theirSeed(content)
       const resume = await first.saveResume()
       await first.stop()
