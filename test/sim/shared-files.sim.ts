@@ -103,7 +103,6 @@ describe('a file that another torrent has', () => {
 
   test('is found in a v1 torrent of the same collection, and not without that', () => {
     simulate(4, sim => {
-      const collections = ['one', 'two']
       const plain = second(sim, torrentOf('old', OLD, V1), torrentOf('new', NEW, V1))
       expect(plain.done['big2']).toBe(0)
       plain.node.close()
