@@ -40,6 +40,7 @@ interface RunWish extends Wish {
 export class HashPicker {
   readonly #files: FileStorage
   readonly #trees: HashTrees
+  readonly #isHad: (piece: PieceIndex) => boolean
   /** In order of files; those that are known are taken out. */
   #runs: RunWish[] = []
   /** Place in `#runs` to look from. */
@@ -47,10 +48,14 @@ export class HashPicker {
   readonly #blocks = new Map<PieceIndex, Wish>()
   readonly #pieceLevels: number
 
-  /** @param trees with what is known already */
-  constructor(files: FileStorage, trees: HashTrees) {
+  /**
+   * @param trees with what is known already
+   * @param isHad of a piece that is had no block hashes are wanted any more
+   */
+  constructor(files: FileStorage, trees: HashTrees, isHad: (piece: PieceIndex) => boolean = () => false) {
     this.#files = files
     this.#trees = trees
+    this.#isHad = isHad
     this.#pieceLevels = merkleNumLayers(files.blocksPerPiece())
     if (trees.complete) return
     for (let file = 0; file < files.numFiles(); file++) {
@@ -89,11 +94,6 @@ export class HashPicker {
     this.#blocks.set(piece, { asked: NEVER, requests: 0, rejects: 0 })
   }
 
-  /** They are not wanted any more. */
-  unwantBlocks(piece: PieceIndex): void {
-    this.#blocks.delete(piece)
-  }
-
   /** An answer to a request has come, and the trees have taken what it proves. What is missing still is asked for again. */
   received(file: FileIndex, request: HashRequest): void {
     this.#forgetKnown()
@@ -115,7 +115,7 @@ export class HashPicker {
     let best: PieceIndex = -1
     let fewest = Number.POSITIVE_INFINITY
     for (const [piece, wish] of this.#blocks) {
-      if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
+      if (this.#isHad(piece) || this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
       else if (wish.requests < fewest && isDue(wish, now) && has(piece)) {
         best = piece
         fewest = wish.requests
@@ -130,6 +130,8 @@ export class HashPicker {
   }
 
   #pickRun(has: (piece: PieceIndex) => boolean, now: number): HashRequest | null {
+    // downloaded pieces that add up to a file have told their hashes
+    if (this.#trees.complete) this.#runs = []
     const count = this.#runs.length
     let looks = 0
     for (let i = 0; i < count; i++) {
@@ -143,7 +145,7 @@ export class HashPicker {
       }
       const length = Math.min(RUN, this.#files.fileNumPieces(run.file) - run.first)
       looks += length
-      if (!this.#hasOneOf(run, length, has)) continue
+      if (!this.#hasOneOf(run, length, has) || this.#isKnown(run.file, run.first)) continue
       note(run, now)
       // one hash alone is nothing that may be asked for
       const leafs = Math.max(2, merkleNumLeafs(length))

@@ -42,7 +42,7 @@ export class TorrentHashes implements HashExchange {
     this.#torrent = torrent
     this.#content = content
     this.#trees = trees
-    this.#picker = new HashPicker(content.files, trees)
+    this.#picker = new HashPicker(content.files, trees, piece => content.havePiece(piece))
   }
 
   // ---- what we ask -------------------------------------------------------------------------------
@@ -67,6 +67,7 @@ export class TorrentHashes implements HashExchange {
     const file = this.#trees.fileOfRoot(request.root)
     if (file < 0) return
     this.#picker.rejected(file, request)
+    this.#content.proofs?.hashesRefused(this.#torrent.env.turn.now)
     this.#poke()
   }
 
