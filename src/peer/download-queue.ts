@@ -247,7 +247,7 @@ export class DownloadQueue {
     if (slot < 0) {
       const lost = !pending.notWanted && !pending.timedOut && !here
       // Without a slot nothing was kept: the block must be asked for again.
-      if (lost && !host.uploadOnly) host.abortRequest(peer, pending.piece, pending.block)
+      if (lost) host.abortRequest(peer, pending.piece, pending.block)
       host.wasted(pending.length, host.uploadOnly ? 'seed' : wasteReason(pending))
     } else {
       if (this.snubbed && !late) {

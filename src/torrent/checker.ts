@@ -197,6 +197,14 @@ export class Checker {
     this.#run++
   }
 
+  /** What was found counts for nothing: the check, if there is one, begins anew when it is let go on. */
+  startOver(): void {
+    this.stop()
+    this.#next = 0
+    this.#checked = 0
+    this.#underWay.clear()
+  }
+
   #fill(): void {
     const torrent = this.#torrent
     const content = torrent.content!
@@ -249,13 +257,11 @@ export class Checker {
     const expected = content.expected(piece)
     const v1 = expected.v1 === null || result.v1 === null ? null : equalAt(result.v1, i * 20, expected.v1, 0, 20)
     const root = result.v2?.subarray(i * 32, (i + 1) * 32) ?? null
+    const run = this.#run
     const v2 = root === null ? null : this.#judgeRoot(piece, root, expected.v2, v1)
+    // what it says of other pieces may have ended the check
+    if (run !== this.#run) return false
     if (v1 !== null && v2 !== null && v1 !== v2) {
-      this.#run++
-      this.#next = 0
-      this.#checked = 0
-      this.#underWay.clear()
-      this.#running = false
       torrent.inconsistentHashes(piece)
       return false
     }
@@ -281,12 +287,8 @@ export class Checker {
       (code.category() === miscCategory() && code.value() === MiscErrors.eof) ||
       (code.category() === libtorrentCategory() && code.is(LibtorrentErrors.fileTooShort))
     if (!gone) {
-      this.#run++
-      this.#next = 0
-      this.#checked = 0
-      this.#underWay.clear()
+      this.startOver()
       torrent.setAutoManaged(false)
-      this.#running = false
       torrent.diskError(result.error!, 'read')
       torrent.env.registry.triggerAutoManage()
       return false

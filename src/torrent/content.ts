@@ -27,6 +27,8 @@ import { applyPiecePriorities, Priorities } from './priorities.ts'
 
 /** What the content tells its torrent. All inside a turn. */
 export interface ContentHost {
+  /** Files are checked: what comes to be had now comes from peers or the user. */
+  readonly ready: boolean
   /** Hash checks are off (`disable_hash_checks`). */
   readonly hashChecksDisabled: boolean
   /** Whether block digests of the piece are wanted: an earlier copy of it failed. */
@@ -45,6 +47,11 @@ export interface ContentHost {
     blockHashes: Uint8Array | null,
     bad: readonly BlockIndex[] | null,
   ): void
+  /**
+   * A piece is one of several of which one at least is wrong, nobody knows which. All of its blocks are open again after
+   * this call.
+   */
+  pieceDoubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
   /** A block is not what its hash says, which is known already. It is open again. */
   blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
   /** The hashes of the blocks of a piece that is not had have become known. */
@@ -57,6 +64,9 @@ export interface ContentHost {
   /** The last wanted piece is there. */
   wantedComplete(): void
 }
+
+/** What became of a block that arrived: it was here already, or it is not what its hash says. */
+export type Arrival = 'taken' | 'redundant' | 'bad'
 
 /** A disk that answers no write for so long hangs, or is as good as hung. */
 const STALL_MS = 500
@@ -87,6 +97,8 @@ export class Content {
   #transfers: PieceTransfers | null = null
   /** Commits that the disk has not answered. */
   #committing = 0
+  /** Changes when all pieces are looked at anew: answers to older commits say nothing any more. */
+  #epoch = 0
   /** Writes that the disk has not answered, and when it answered last, or was given the first of them. */
   #writes = 0
   #diskMovedAt = 0
@@ -179,11 +191,13 @@ export class Content {
     this.haveAll = true
     this.picker = null
     this.fileProgress = null
+    this.#transfers?.clear()
     this.#transfers = null
   }
 
   /** Forgets what was known about pieces: before a recheck, and after an error that makes it doubtful. */
   forgetPieces(): void {
+    this.#epoch++
     this.#transfers?.clear()
     this.#transfers = null
     // what the user wants of which piece stays
@@ -198,12 +212,14 @@ export class Content {
   foundPiece(piece: PieceIndex): void {
     const picker = this.needPicker()
     if (picker.isFlushed(piece)) return
+    this.#transfers?.finished(piece)
     picker.weHave(piece)
     this.fileProgress?.pieceDone(piece)
   }
 
   /** Every piece is whole on disk. */
   foundAll(): void {
+    this.#epoch++
     this.#transfers?.clear()
     this.#transfers = null
     this.picker = null
@@ -295,8 +311,7 @@ export class Content {
     this.transfers.abandon(piece, block, slot)
   }
 
-  /** @returns false if the block was here already; true if it was taken, or found to be bad */
-  blockArrived(piece: PieceIndex, block: BlockIndex, slot: Slot, from: PeerRef): boolean {
+  blockArrived(piece: PieceIndex, block: BlockIndex, slot: Slot, from: PeerRef): Arrival {
     const picker = this.picker!
     const { transfers, proofs } = this
     if (proofs?.watches(piece) === true && picker.isRequested(piece, block)) {
@@ -304,16 +319,16 @@ export class Content {
         transfers.abandon(piece, block, slot)
         picker.abortDownload(piece, block, from)
         this.#host.blockFailed(piece, block, from)
-        return true
+        return 'bad'
       }
     }
     if (!picker.markAsWriting(piece, block, from)) {
       transfers.abandon(piece, block, slot)
-      return false
+      return 'redundant'
     }
-    if (!transfers.fill(piece, block, slot, this.#turn.now)) return false
+    if (!transfers.fill(piece, block, slot, this.#turn.now)) return 'redundant'
     if (transfers.isWhole(piece)) this.#commit(piece)
-    return true
+    return 'taken'
   }
 
   /** Resume data says these blocks of an incomplete piece are on disk. */
@@ -385,8 +400,13 @@ export class Content {
     const hashes: PieceHashes = judged ? this.expected(piece) : { v1: null, v2: null }
     const rootUnknown = judged && this.proofs !== null && hashes.v2 === null
     const wantBlockHashes = rootUnknown || this.#host.suspects(piece)
+    const epoch = this.#epoch
     this.#disk.commitPiece(this.storage!, piece, sources, hashes, wantBlockHashes, result =>
-      this.#turn.run('commit', () => this.#committed(piece, sources, hashes, rootUnknown, result)),
+      this.#turn.run('commit', () => {
+        this.#committing--
+        this.#writeEnds()
+        if (epoch === this.#epoch) this.#committed(piece, sources, hashes, rootUnknown, result)
+      }),
     )
   }
 
@@ -397,12 +417,11 @@ export class Content {
     rootUnknown: boolean,
     result: CommitResult,
   ): void {
-    this.#committing--
-    this.#writeEnds()
     const { picker } = this
-    if (picker === null || !picker.isDownloading(piece)) return
-    picker.completedHashJob(piece)
+    if (picker === null) return
     this.transfers.finished(piece)
+    if (!picker.isDownloading(piece)) return
+    picker.completedHashJob(piece)
     const from = picker.downloaders(piece)
     if (result.error !== null) {
       const lost: BlockIndex[] = []
@@ -427,17 +446,27 @@ export class Content {
       return
     }
     if (v1Passed === false || v2Passed === false) {
-      this.#failed(piece, result.blockHashes, hashes.blocks ?? null)
+      this.#failed(piece, result.blockHashes, hashes.blocks ?? null, sources)
       this.proofs?.settle(verdict, piece)
       return
     }
-    for (let b = 0; b < sources.length; b++) this.#host.blockFinished(piece, b, from[b] ?? NO_PEER)
+    this.#written(piece, sources, from)
     if (rootUnknown && v1Passed === null && v2Passed === null) {
       this.#park(piece, from.some(ref => ref !== NO_PEER) ? result.blockHashes : null)
-      return
-    }
-    this.#passed(piece, result.blockHashes)
+    } else this.#passed(piece, result.blockHashes)
     this.proofs?.settle(verdict, piece)
+  }
+
+  /** Blocks that a commit has written: others were before, which has been told. */
+  #written(
+    piece: PieceIndex,
+    sources: readonly (Slot | 'disk')[],
+    from: readonly PeerRef[],
+    but: readonly BlockIndex[] = [],
+  ): void {
+    for (let b = 0; b < sources.length; b++) {
+      if (sources[b] !== 'disk' && !but.includes(b)) this.#host.blockFinished(piece, b, from[b] ?? NO_PEER)
+    }
   }
 
   #passed(piece: PieceIndex, blockHashes: Uint8Array | null): void {
@@ -450,10 +479,19 @@ export class Content {
     if (picker.isFinished()) this.#host.wantedComplete()
   }
 
-  /** @param expected what its blocks should have hashed to: the good ones are on disk */
-  #failed(piece: PieceIndex, blockHashes: Uint8Array | null, expected: Uint8Array | null): void {
+  /**
+   * @param expected what its blocks should have hashed to: the good ones are on disk
+   * @param sources  where the commit had them from
+   */
+  #failed(
+    piece: PieceIndex,
+    blockHashes: Uint8Array | null,
+    expected: Uint8Array | null,
+    sources: readonly (Slot | 'disk')[] = [],
+  ): void {
     const bad = expected === null || blockHashes === null ? null : differingBlocks(blockHashes, expected)
     const from = this.picker!.downloaders(piece)
+    if (bad !== null) this.#written(piece, sources, from, bad)
     this.picker!.lockPiece(piece)
     this.#host.pieceFailed(piece, from, blockHashes, bad)
     const { picker } = this
@@ -476,14 +514,27 @@ export class Content {
     return {
       havePiece: piece => this.havePiece(piece),
       parkedPassed: (piece, blockHashes) => {
-        if (this.picker === null) return
+        if (this.picker === null || this.havePiece(piece)) return
+        if (!host.ready) {
+          this.foundPiece(piece)
+          return
+        }
         this.transfers.finished(piece)
         this.#passed(piece, blockHashes)
       },
       parkedFailed: (piece, blockHashes) => {
-        if (this.picker === null) return
+        if (this.picker === null || this.havePiece(piece)) return
         this.transfers.finished(piece)
         this.#failed(piece, blockHashes, null)
+      },
+      parkedDoubted: (piece, blockHashes) => {
+        const { picker } = this
+        if (picker === null || this.havePiece(piece)) return
+        this.transfers.finished(piece)
+        const from = picker.downloaders(piece)
+        picker.lockPiece(piece)
+        picker.restorePiece(piece)
+        host.pieceDoubted(piece, from, blockHashes)
       },
       inconsistentHashes: piece => host.inconsistentHashes(piece),
       blockHashesKnown: (piece, hashes) => host.blockHashesKnown(piece, hashes),
@@ -494,13 +545,16 @@ export class Content {
    * A piece was hashed as it is on disk, and its v2 hash is not known.
    *
    * @param v1Passed `null` if it has no v1 hash
-   * @returns whether it is the right one; `null`: that will be known later
+   * @returns whether it is the right one; `null`: that will be known later. By what it says of other pieces the hashes of
+   *   the torrent may turn out to be inconsistent
    */
   foundUnproven(piece: PieceIndex, root: Uint8Array, v1Passed: boolean | null): boolean | null {
     if (this.proofs === null || v1Passed === false) return null
     const verdict = this.proofs.judge(piece, root)
     const passed = decision(verdict, piece)
-    if (passed === null && v1Passed === null) {
+    if (passed === false && v1Passed === true) return false
+    if (passed === true || v1Passed === true) this.foundPiece(piece)
+    else if (passed === null) {
       this.needPicker()
       this.#park(piece, null)
     }
@@ -511,6 +565,15 @@ export class Content {
   /** Hashes have come from a peer. @returns false if nothing proves them */
   hashesArrived(file: FileIndex, request: HashRequest, hashes: Uint8Array): boolean {
     return this.proofs?.hashesArrived(file, request, hashes) ?? false
+  }
+
+  /** The user gives a piece again: what waits for its hash is not wanted any more. */
+  forgetParked(piece: PieceIndex): void {
+    const { picker } = this
+    if (picker === null || this.proofs?.forgetParked(piece) !== true) return
+    this.transfers.finished(piece)
+    picker.lockPiece(piece)
+    picker.restorePiece(piece)
   }
 
   /** All of it is on disk, and it counts as had once its hash is known: until then nobody is asked for it. */

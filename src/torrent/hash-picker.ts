@@ -42,15 +42,20 @@ interface RunWish extends Wish {
 export class HashPicker {
   readonly #files: FileStorage
   readonly #trees: HashTrees
+  readonly #isHad: (piece: PieceIndex) => boolean
   /** By the first piece in the torrent. In order of files, to begin with. */
   readonly #runs = new Map<PieceIndex, RunWish>()
   readonly #blocks = new Map<PieceIndex, Wish>()
   readonly #pieceLevels: number
 
-  /** @param trees with what is known already */
-  constructor(files: FileStorage, trees: HashTrees) {
+  /**
+   * @param trees with what is known already
+   * @param isHad of a piece that is had no block hashes are wanted any more
+   */
+  constructor(files: FileStorage, trees: HashTrees, isHad: (piece: PieceIndex) => boolean = () => false) {
     this.#files = files
     this.#trees = trees
+    this.#isHad = isHad
     this.#pieceLevels = merkleNumLayers(files.blocksPerPiece())
     if (trees.complete) return
     for (let file = 0; file < files.numFiles(); file++) {
@@ -91,11 +96,6 @@ export class HashPicker {
     this.#blocks.set(piece, { asked: NEVER, requests: 0, rejects: 0 })
   }
 
-  /** They are not wanted any more. */
-  unwantBlocks(piece: PieceIndex): void {
-    this.#blocks.delete(piece)
-  }
-
   /** An answer to a request has come, and the trees have taken what it proves. What is missing still is asked for again. */
   received(file: FileIndex, request: HashRequest): void {
     for (const piece of this.#blocks.keys()) if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
@@ -121,7 +121,7 @@ export class HashPicker {
     let best: PieceIndex = -1
     let fewest = Number.POSITIVE_INFINITY
     for (const [piece, wish] of this.#blocks) {
-      if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
+      if (this.#isHad(piece) || this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)
       else if (wish.requests < fewest && isDue(wish, now) && has(piece)) {
         best = piece
         fewest = wish.requests
@@ -136,6 +136,8 @@ export class HashPicker {
   }
 
   #pickRun(has: (piece: PieceIndex) => boolean, now: number): HashRequest | null {
+    // downloaded pieces that add up to a file have told their hashes
+    if (this.#trees.complete) this.#runs.clear()
     const lacking: RunWish[] = []
     let looks = 0
     for (const run of this.#runs.values()) {

@@ -252,10 +252,23 @@ export class HashTrees {
     return getHashes(tree, request, { piece: own, hashes: blockHashes })
   }
 
-  /** Block hashes of a piece are of no use any more (it is there): frees them unless the whole file's are stored. */
+  /**
+   * Block hashes of a piece are of no use any more (it is there): frees them unless those of a whole file, longer than a
+   * piece, are stored.
+   */
   dropBlockHashes(piece: PieceIndex): void {
     const file = this.#files.fileIndexAtPiece(piece)
-    if (this.#hasTree(file)) this.#existing(file)?.dropBlockHashes(this.#inFile(file, piece))
+    if (!this.#hasTree(file)) return
+    if (this.#isSmall(file)) this.#trees.delete(file)
+    else this.#existing(file)?.dropBlockHashes(this.#inFile(file, piece))
+  }
+
+  /** The same piece in all files that share its tree, itself among them. */
+  twins(piece: PieceIndex): PieceIndex[] {
+    const file = this.#files.fileIndexAtPiece(piece)
+    const first = this.#first[file]!
+    const own = this.#inFile(file, piece)
+    return [first, ...this.otherFiles(first)].map(each => this.#files.pieceIndexAtFile(each) + own)
   }
 
   /** The first file with this root, -1 if there is none. */

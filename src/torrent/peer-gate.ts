@@ -288,11 +288,9 @@ export class PeerGate implements PeerHost {
     const content = torrent.content!
     const several = (content.picker?.numPeers(piece, block) ?? 0) > 1
     torrent.lastDownload = torrent.env.turn.now
-    if (!content.blockArrived(piece, block, slot, peer.ref)) {
-      this.wasted(content.geometry.blockSize(piece, block), 'unknown')
-      return
-    }
-    if (several) torrent.cancelBlock(piece, block, peer)
+    const arrival = content.blockArrived(piece, block, slot, peer.ref)
+    if (arrival === 'redundant') this.wasted(content.geometry.blockSize(piece, block), 'unknown')
+    else if (arrival === 'taken' && several) torrent.cancelBlock(piece, block, peer)
   }
 
   leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null {

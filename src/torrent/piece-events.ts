@@ -27,6 +27,10 @@ export class PieceEvents implements ContentHost {
     return this.#torrent.env.settings.disableHashChecks
   }
 
+  get ready(): boolean {
+    return this.#torrent.ready
+  }
+
   suspects(piece: PieceIndex): boolean {
     return this.#torrent.verdicts.suspects(piece)
   }
@@ -49,7 +53,6 @@ export class PieceEvents implements ContentHost {
     torrent.verdicts.passed(piece, from, blockHashes)
     torrent.needSave.progress()
     torrent.deadlines.pieceDone(piece)
-    torrent.hashes?.unwantBlocks(piece)
     torrent.swarm.announcePiece(piece)
     if (alerts.wants(PieceFinishedAlert)) alerts.post(new PieceFinishedAlert(torrent, piece))
     torrent.stateUpdated()
@@ -63,6 +66,11 @@ export class PieceEvents implements ContentHost {
   ): void {
     this.#torrent.verdicts.failed(piece, from, blockHashes, bad)
     if (bad === null && from.some(ref => ref !== NO_PEER)) this.#torrent.hashes?.wantBlocks(piece)
+    this.#wantAgain()
+  }
+
+  pieceDoubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
+    this.#torrent.verdicts.doubted(piece, from, blockHashes)
     this.#wantAgain()
   }
 

@@ -21,6 +21,8 @@ export interface ProofHost {
   parkedPassed(piece: PieceIndex, blockHashes: Uint8Array | null): void
   /** A piece that waited is wrong. */
   parkedFailed(piece: PieceIndex, blockHashes: Uint8Array | null): void
+  /** A piece that waited is one of several of which one at least is wrong; nobody can say which. */
+  parkedDoubted(piece: PieceIndex, blockHashes: Uint8Array | null): void
   /** Its v1 hash was right, and its v2 hash is not. */
   inconsistentHashes(piece: PieceIndex): void
   /** The hashes of the blocks of a piece that is not had have become known. */
@@ -28,8 +30,11 @@ export interface ProofHost {
 }
 
 export const DIGEST_SIZE = 32
-/** Pieces with unknown roots whose blocks' digests are kept: they tell who sent what is bad, should it be. */
-const MAX_KEPT_DIGESTS = 1024
+/** Bytes of digests that are kept of blocks of pieces with unknown roots: they tell who sent what is bad, should it be. */
+const MAX_KEPT_DIGESTS = 4 << 20
+/** When hashes that would tell which of several pieces is wrong were refused so often, in so long, all are got again. */
+const MAX_REFUSALS = 4
+const PATIENCE_MS = 60_000
 export const NOTHING_DECIDED: RootVerdict = Object.freeze({ passed: [], failed: [], doubtful: [] })
 
 export class PieceProofs {
@@ -40,6 +45,12 @@ export class PieceProofs {
   readonly #parked = new Map<PieceIndex, Uint8Array | null>()
   /** Pieces that failed and whose block hashes a peer has told: each block is judged as it comes. */
   readonly #watched = new Set<PieceIndex>()
+  /** Bytes of digests in `#parked`. */
+  #keptDigests = 0
+  /** Of those that wait, pieces one of which is wrong at least. */
+  readonly #doubtful = new Set<PieceIndex>()
+  #doubtfulSince = 0
+  #refusals = 0
 
   constructor(trees: HashTrees, files: FileStorage, host: ProofHost) {
     this.trees = trees
@@ -76,7 +87,17 @@ export class PieceProofs {
 
   /** All of the piece is on disk, and nobody knows yet whether it is right. */
   park(piece: PieceIndex, blockHashes: Uint8Array | null): void {
-    this.#parked.set(piece, this.#parked.size < MAX_KEPT_DIGESTS ? blockHashes : null)
+    this.#keptDigests -= this.#parked.get(piece)?.length ?? 0
+    const kept = this.#keptDigests + (blockHashes?.length ?? 0) <= MAX_KEPT_DIGESTS ? blockHashes : null
+    this.#keptDigests += kept?.length ?? 0
+    this.#parked.set(piece, kept)
+  }
+
+  /** The data of a piece counts no more. @returns whether it waited for its root */
+  forgetParked(piece: PieceIndex): boolean {
+    const waited = this.#parked.has(piece)
+    this.#unpark(piece, () => this.trees.forgetPieceRoot(piece))
+    return waited
   }
 
   /** What a verdict says of other pieces than the one it came from. */
@@ -93,6 +114,7 @@ export class PieceProofs {
       this.#host.inconsistentHashes(verdict.doubtful[0]!)
       return
     }
+    for (const piece of verdict.doubtful) if (this.#parked.has(piece)) this.#doubtful.add(piece)
     for (const piece of verdict.passed) {
       if (piece !== but) this.#unpark(piece, (p, hashes) => this.#host.parkedPassed(p, hashes))
     }
@@ -102,19 +124,41 @@ export class PieceProofs {
     const blockHashes = this.#parked.get(piece)
     if (blockHashes === undefined) return
     this.#parked.delete(piece)
+    this.#doubtful.delete(piece)
+    this.#keptDigests -= blockHashes?.length ?? 0
     tell(piece, blockHashes)
+  }
+
+  /**
+   * A peer did not tell the hashes it was asked for.
+   *
+   * Pieces that do not add up wait for hashes that tell which are wrong. If nobody has those, all are got again.
+   *
+   * Deviation: libtorrent does so at once, and blames all peers that had a part in them.
+   */
+  hashesRefused(now: number): void {
+    if (this.#doubtful.size === 0) {
+      this.#refusals = 0
+      return
+    }
+    if (this.#refusals++ === 0) this.#doubtfulSince = now
+    if (this.#refusals < MAX_REFUSALS || now - this.#doubtfulSince < PATIENCE_MS) return
+    this.#refusals = 0
+    for (const piece of [...this.#doubtful]) {
+      this.trees.forgetPieceRoot(piece)
+      this.#unpark(piece, (p, hashes) => this.#host.parkedDoubted(p, hashes))
+    }
   }
 
   /** Hashes have come from a peer. @returns false if nothing proves them */
   hashesArrived(file: FileIndex, request: HashRequest, hashes: Uint8Array): boolean {
     const verdict = this.trees.addHashes(file, request, hashes)
     if (verdict === null) return false
+    // files that are the same share them: some may be had
+    for (const piece of verdict.blocks) if (!this.#host.havePiece(piece)) this.#watched.add(piece)
     for (const piece of verdict.blocks) {
-      if (this.#host.havePiece(piece)) this.trees.dropBlockHashes(piece)
-      else {
-        this.#watched.add(piece)
-        this.#host.blockHashesKnown(piece, this.trees.blockHashes(piece)!)
-      }
+      if (this.#watched.has(piece)) this.#host.blockHashesKnown(piece, this.trees.blockHashes(piece)!)
+      else this.#dropBlockHashes(piece)
     }
     this.settle(verdict)
     return true
@@ -122,13 +166,21 @@ export class PieceProofs {
 
   /** The piece is had. */
   passed(piece: PieceIndex): void {
-    if (this.#watched.delete(piece)) this.trees.dropBlockHashes(piece)
+    if (this.#watched.delete(piece)) this.#dropBlockHashes(piece)
+  }
+
+  #dropBlockHashes(piece: PieceIndex): void {
+    if (!this.trees.twins(piece).some(twin => this.#watched.has(twin))) this.trees.dropBlockHashes(piece)
   }
 
   /** All pieces are had. */
   clear(): void {
+    for (const piece of this.#watched) this.trees.dropBlockHashes(piece)
     this.#parked.clear()
+    this.#keptDigests = 0
     this.#watched.clear()
+    this.#doubtful.clear()
+    this.#refusals = 0
   }
 
   /** What is on disk is not known any more. */

@@ -178,12 +178,19 @@ export class PieceTransfers {
     return sources
   }
 
-  /** The commit of a piece ended, whatever its result: nothing of the piece is held any more. */
+  /** A piece is done with, whatever came of it: nothing of it is held any more but what its commit has. */
   finished(piece: PieceIndex): void {
+    const t = this.#transfers.get(piece)
+    if (t === undefined) return
+    if (!t.committing) {
+      this.#releaseSlots(t)
+      this.#filledBlocks -= t.filled
+      this.#spillingBlocks -= t.spilling
+    }
     this.#transfers.delete(piece)
   }
 
-  /** Blocks of an incomplete piece that are on disk, from resume data. */
+  /** Blocks that are on disk, of an incomplete piece or of one that is not known to be right. */
   restore(piece: PieceIndex, blocks: Iterable<BlockIndex>): void {
     const t = this.#open(piece)
     for (const b of blocks) {
@@ -191,6 +198,8 @@ export class PieceTransfers {
       t.states[b] = ON_DISK
       t.onDisk++
     }
+    // nothing is to come
+    if (t.onDisk === t.states.length) this.#releaseRun(t)
   }
 
   /** Forgets everything; jobs under way keep their slots. */
@@ -222,12 +231,7 @@ export class PieceTransfers {
 
   /** Gives up slots that are reserved for blocks to come: their pieces take single slots from now on. */
   releaseRuns(): void {
-    for (const t of this.#transfers.values()) {
-      if (t.runFree === null || t.committing) continue
-      for (let b = 0; b < t.runFree.length; b++) if (t.runFree[b] === 1) this.#pool.release(t.run + b)
-      t.run = -1
-      t.runFree = null
-    }
+    for (const t of this.#transfers.values()) if (!t.committing) this.#releaseRun(t)
   }
 
   /**
@@ -301,6 +305,13 @@ export class PieceTransfers {
       t.onDisk += blocks.length
       this.#host.blocksSpilled(piece, indices)
     } else this.#host.spillFailed(piece, indices, error)
+  }
+
+  #releaseRun(t: Transfer): void {
+    if (t.runFree === null) return
+    for (let b = 0; b < t.runFree.length; b++) this.#releaseReserved(t, b)
+    t.run = -1
+    t.runFree = null
   }
 
   #releaseSlots(t: Transfer): void {

@@ -84,6 +84,23 @@ export class PieceVerdicts {
     this.#distrust(peers, ref => peers.size === 1 || guilty.has(ref))
   }
 
+  /**
+   * A piece is one of several of which one at least is wrong: it is got again, and who sent what is kept until it is
+   * known to be right or wrong. Nobody is blamed but who has sent a block in two versions.
+   *
+   * @param from by block: who sent it
+   */
+  doubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
+    const torrent = this.#torrent
+    const { alerts, counters } = torrent.env
+    counters.inc(C.SES_NUM_PIECE_FAILED)
+    if (alerts.wants(HashFailedAlert)) alerts.post(new HashFailedAlert(torrent, piece))
+    if (from.every(ref => ref === NO_PEER)) return
+    this.#countFailed(torrent.content!.geometry.pieceSize(piece))
+    this.#smartBan ??= new SmartBan()
+    for (const ref of this.#smartBan.pieceFailed(piece, from, digests(blockHashes))) this.#ban(ref)
+  }
+
   #countFailed(bytes: number): void {
     this.#torrent.failedBytes += bytes
     this.#torrent.env.counters.inc(C.NET_RECV_FAILED_BYTES, bytes)

@@ -42,7 +42,7 @@ export class TorrentHashes implements HashExchange {
     this.#torrent = torrent
     this.#content = content
     this.#trees = trees
-    this.#picker = new HashPicker(content.files, trees)
+    this.#picker = new HashPicker(content.files, trees, piece => content.havePiece(piece))
   }
 
   // ---- what we ask -------------------------------------------------------------------------------
@@ -71,6 +71,7 @@ export class TorrentHashes implements HashExchange {
     const file = this.#trees.fileOfRoot(request.root)
     if (file < 0) return
     this.#picker.rejected(file, request)
+    this.#content.proofs?.hashesRefused(this.#torrent.env.turn.now)
     this.#poke()
   }
 
@@ -79,11 +80,6 @@ export class TorrentHashes implements HashExchange {
     if (this.#trees.blockHashes(piece) !== null || this.#content.geometry.blocksInPiece(piece) < 2) return
     this.#picker.wantBlocks(piece)
     this.#poke()
-  }
-
-  /** The piece is had. */
-  unwantBlocks(piece: PieceIndex): void {
-    this.#picker.unwantBlocks(piece)
   }
 
   /** There is something to ask for. At the end of the turn: a connection that closes says no for what it was asked. */

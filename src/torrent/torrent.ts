@@ -758,6 +758,10 @@ export class Torrent implements SwarmHost, AlertTorrent {
     const file = this.content!.files.fileIndexAtPiece(piece)
     this.setError(libtorrentError(LibtorrentErrors.torrentInconsistentHashes), file)
     this.content!.forgetPieces()
+    this.checker.startOver()
+    // whoever lets it go on gets everything anew
+    this.needPicker()
+    this.resumeDownload()
     this.pause(false)
   }
 
