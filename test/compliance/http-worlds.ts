@@ -14,7 +14,9 @@ export const nodeHttpWorld: HttpWorldFactory = {
     serve: server =>
       new Promise(resolve => {
         const sockets = new Set<Socket>()
+        let connections = 0
         const listening = createServer(socket => {
+          const connection = ++connections
           sockets.add(socket)
           socket.on('close', () => sockets.delete(socket))
           socket.on('error', () => socket.destroy())
@@ -33,7 +35,10 @@ export const nodeHttpWorld: HttpWorldFactory = {
             if (body.length < Number(headers['content-length'] ?? 0)) return
             const [method = '', path = ''] = first.split(' ')
             const url = new URL(path, `http://${headers['host']}`)
-            answer(socket, server({ method, url, headers, body, from: socket.remoteAddress ?? '' }))
+            received = Buffer.alloc(0)
+            const from = socket.remoteAddress ?? ''
+            const keep = headers['connection'] !== 'close'
+            answer(socket, server({ method, url, headers, body, from, connection }), keep)
           })
         })
         listening.listen(0, '127.0.0.1', () => {
@@ -51,7 +56,7 @@ export const nodeHttpWorld: HttpWorldFactory = {
   }),
 }
 
-function answer(socket: Socket, response: ServedResponse): void {
+function answer(socket: Socket, response: ServedResponse, keep: boolean): void {
   if (response.fault === 'silence') return
   if (response.fault === 'reset') {
     socket.resetAndDestroy()
@@ -68,7 +73,11 @@ function answer(socket: Socket, response: ServedResponse): void {
   socket.write(
     `HTTP/1.1 ${status} ${response.statusText ?? (status === 200 ? 'OK' : '')}\r\n${lines.join('\r\n')}\r\n\r\n`,
   )
-  socket.end(response.fault === 'cut' ? body.subarray(0, body.length >> 1) : body)
+  const half = body.subarray(0, body.length >> 1)
+  if (response.fault === 'stall') socket.write(half)
+  else if (response.fault === 'cut') socket.end(half)
+  else if (keep && response.headers?.['connection'] !== 'close') socket.write(body)
+  else socket.end(body)
 }
 
 export function simHttpWorld(seed: number): HttpWorldFactory {
