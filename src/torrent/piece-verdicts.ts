@@ -59,7 +59,8 @@ export class PieceVerdicts {
       if (settings.useParoleMode) entry.onParole = true
       entry.trustPoints -= 2
       entry.hashfails++
-      if (entry.trustPoints <= LOWEST_TRUST || onlyOne || guilty.has(ref)) this.#ban(ref)
+      const proven = onlyOne && torrent.webSeeds.mayBan(entry, piece)
+      if (entry.trustPoints <= LOWEST_TRUST || proven || guilty.has(ref)) this.#ban(ref)
     }
   }
 

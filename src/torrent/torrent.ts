@@ -63,6 +63,7 @@ import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
+import { WebSeeds } from './web-seeds.ts'
 
 /** Shown as a file where an error is about no file. */
 const NO_FILE = TorrentStatus.errorFileNone
@@ -153,7 +154,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
   readonly createdBy: string
   readonly creationDate: number
   readonly dhtNodes: [host: string, port: number][]
-  readonly urlSeeds: string[]
+  readonly webSeeds: WebSeeds
 
   constructor(id: TorrentId, params: AddTorrentParams, handle: TorrentHandle, env: TorrentEnv, sessionPaused: boolean) {
     const { flags } = params
@@ -187,7 +188,6 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.createdBy = params.createdBy
     this.creationDate = params.creationDate
     this.dhtNodes = params.dhtNodes
-    this.urlSeeds = params.urlSeeds.slice()
     this.peerId = env.connects.newPeerId()
     this.state = { kind: params.ti === null ? 'needsMetadata' : 'checkingResume' }
     this.times = new ActiveTimes(params)
@@ -202,6 +202,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     this.announcer = new Announcer(env.settings, new TorrentAnnounces(this), key, params.trackerid)
     addTrackers(this.announcer, params, env)
     this.dht = new DhtAnnounces(this)
+    this.webSeeds = new WebSeeds(this, params)
   }
 
   // ---- what it is --------------------------------------------------------------------------------
@@ -397,6 +398,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
     this.#startAnnouncing()
+    this.webSeeds.connect()
     this.listsChanged()
   }
 
@@ -939,6 +941,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
       (this.swarm.size > 0 ||
         this.uploadMode ||
         this.deadlines.size > 0 ||
+        this.webSeeds.wantsTick ||
         (this.content?.openTransfers?.hasUnwritten ?? false) ||
         !this.stats.isIdle())
     )
@@ -959,6 +962,7 @@ export class Torrent implements ContentHost, SwarmHost, AlertTorrent {
         if (!peer.disconnecting) secondTick(peer, now, elapsedMs)
       }
       this.content?.spill(now - SPILL_AGE_MS)
+      this.webSeeds.connect()
     }
     this.totalUploaded += this.stats.sinceTick(UPLOAD_PAYLOAD)
     this.totalDownloaded += this.stats.sinceTick(DOWNLOAD_PAYLOAD)
