@@ -60,7 +60,7 @@ export type HttpServer = (request: ServedRequest) => ServedResponse
 const ANSWER_BYTES = 200
 const PIECE_BYTES = 32 * 1024
 /** Parts of a body that a client which does not read lets come before the server feels it. */
-const WINDOW = 4
+const WINDOW = 8
 
 /** The HTTP servers of a simulated world, by host and port. */
 export class SimHttpServers {
@@ -170,7 +170,9 @@ class SimHttpRequest implements HttpRequest {
   #from: SimHost | null = null
   /** Of the body, what is not here yet. */
   #rest: Uint8Array = new Uint8Array(0)
-  #coming = false
+  /** Parts of it that are on their way, and their bytes. */
+  #coming = 0
+  #comingBytes = 0
   #drip: ServedResponse['drip'] | null = null
   #last: (() => void) | null = null
 
@@ -461,14 +463,21 @@ class SimHttpRequest implements HttpRequest {
   }
 
   #letCome(): void {
-    if (this.#coming || this.#rest.length === 0 || this.#steps.length > WINDOW || this.#from === null) return
-    this.#coming = true
-    const count = Math.min(this.#rest.length, this.#drip?.bytes ?? PIECE_BYTES)
-    const from = this.#from
+    const window = this.#drip === null ? WINDOW : 1
+    while (this.#coming + this.#steps.length < window && this.#rest.length > this.#comingBytes) {
+      const count = Math.min(this.#rest.length - this.#comingBytes, this.#drip?.bytes ?? PIECE_BYTES)
+      this.#coming++
+      this.#comingBytes += count
+      this.#send(this.#from!, count)
+    }
+  }
+
+  #send(from: SimHost, count: number): void {
     this.#net.clock.after(this.#drip?.everyMs ?? 0, () => {
       if (this.#done || !this.#net.passes(from, this.#host, 'tcp')) return
       this.#net.carry(from, this.#host, count, false, () => {
-        this.#coming = false
+        this.#coming--
+        this.#comingBytes -= count
         if (this.#done) return
         if (!this.#paused) this.#startTimer(this.#options.timeoutMs)
         this.#arrived(count)
