@@ -12,11 +12,21 @@ describe('the answer to a request for bytes 100 to 199', () => {
     ['is the range', 206, { 'content-range': 'bytes 100-199/1000' }, { kind: 'body' }],
     ['is the range of a file of unknown length', 206, { 'content-range': 'bytes 100-199/*' }, { kind: 'body' }],
     ['says so as some servers do', 206, { 'content-range': 'bytes=100-199' }, { kind: 'body' }],
-    ['is not compressed', 206, { 'content-range': 'bytes 100-199/*', 'content-encoding': ' Identity' }, { kind: 'body' }],
+    [
+      'is not compressed',
+      206,
+      { 'content-range': 'bytes 100-199/*', 'content-encoding': ' Identity' },
+      { kind: 'body' },
+    ],
     ['begins elsewhere', 206, { 'content-range': 'bytes 101-199/1000' }, wrong(LibtorrentErrors.invalidRange, false)],
     ['ends elsewhere', 206, { 'content-range': 'bytes 100-200/1000' }, wrong(LibtorrentErrors.invalidRange, false)],
     ['has no range', 206, {}, wrong(LibtorrentErrors.invalidRange, true)],
-    ['has no range that is one', 206, { 'content-range': 'bytes 199-100/1000' }, wrong(LibtorrentErrors.invalidRange, true)],
+    [
+      'has no range that is one',
+      206,
+      { 'content-range': 'bytes 199-100/1000' },
+      wrong(LibtorrentErrors.invalidRange, true),
+    ],
     ['is in other units', 206, { 'content-range': 'lines 100-199/1000' }, wrong(LibtorrentErrors.invalidRange, true)],
     [
       'is compressed',
@@ -50,7 +60,17 @@ function wrong(error: LibtorrentErrors, fatal: boolean) {
 test('a content range is read strictly', () => {
   expect(contentRange('bytes 0-0/1')).toEqual({ start: 0, end: 1 })
   expect(contentRange('  Bytes  7 - 9 / 100')).toEqual({ start: 7, end: 10 })
-  for (const text of [undefined, '', 'bytes', 'bytes -', 'bytes 1-', 'bytes -1', 'bytes */100', 'bytes 1-2x', '1-2/3']) {
+  for (const text of [
+    undefined,
+    '',
+    'bytes',
+    'bytes -',
+    'bytes 1-',
+    'bytes -1',
+    'bytes */100',
+    'bytes 1-2x',
+    '1-2/3',
+  ]) {
     expect(contentRange(text), text).toBeNull()
   }
   expect(contentRange(`bytes 0-${'9'.repeat(30)}/1`)).toBeNull()
