@@ -330,11 +330,7 @@ export const TOPICS = [
     settings: {
       max_web_seed_connections: ['How many web seeds a torrent uses at a time.', 'yes'],
       urlseed_timeout: ['Seconds of silence after which a web seed is disconnected.', 'yes'],
-      urlseed_pipeline_size: [
-        'How many requests to keep outstanding at a web seed.',
-        'not yet',
-        'one at a time, for large ranges; libtorrent 2.1 has no use for the setting either',
-      ],
+      urlseed_pipeline_size: ['How many requests to keep outstanding at a web seed, while they are small.', 'yes'],
       urlseed_wait_retry: ['Seconds to wait before a failed web seed is tried again.', 'yes'],
       urlseed_max_request_bytes: ['Largest range, in bytes, to ask a web seed for.', 'yes'],
       web_seed_name_lookup_retry: ['Seconds to wait before a host name that was not found is looked up again.', 'yes'],

@@ -228,11 +228,13 @@ export interface HttpRequest {
 }
 
 /**
- * Requests to one server, one after the other: a connection that an answer was read from to its end is used again for
- * the next request to the same origin, if the server agrees.
+ * Requests that share a connection, as long as they are for the same origin and the server agrees.
+ *
+ * Those that are on their way together are answered in their order. If one fails or is aborted, the others fail too, and
+ * pausing one pauses them all.
  */
 export interface HttpSession {
-  /** As {@link HttpClient.request}. The request before must be over; a call from its `onEnd` is early enough. */
+  /** As {@link HttpClient.request}. No more may be under way than the session was made for; `onEnd` makes room. */
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest
   /** Aborts what is under way and closes the connection. Idempotent. */
   close(): void
@@ -240,7 +242,8 @@ export interface HttpSession {
 
 export interface HttpClient {
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest
-  session(): HttpSession
+  /** @param pipelining how many requests may be on their way at a time; default 1 */
+  session(pipelining?: number): HttpSession
 }
 
 export interface ResolveOptions {

@@ -2,11 +2,11 @@
  * The link to a web server, which to the connection above it is a seed: requests for blocks become requests for ranges of
  * files, and what comes is handed up as blocks.
  *
- * Blocks in a row are fetched together, one HTTP request per file they touch, one after the other over one connection. Pad
- * files are not asked for: they are zeros. What is said to a peer and means nothing to a server goes nowhere.
+ * Blocks in a row are fetched together, one HTTP request per file they touch, over one connection; several requests are on
+ * their way at a time while they are small. Pad files are not asked for: they are zeros. What is said to a peer and means
+ * nothing to a server goes nowhere.
  *
- * Deviation: libtorrent has several requests on the way at a time; and it keeps the part of a block that was there when a
- * connection broke.
+ * Deviation: libtorrent keeps the part of a block that was there when a connection broke.
  *
  * @see BEP 19, BEP 47 (pad files)
  */
@@ -17,9 +17,9 @@ import { SocketType } from '../core/enums.ts'
 import { type ErrorCode, errnoError, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
+import { RingQueue } from '../core/ring-queue.ts'
 import type { HttpHead, HttpRequest, HttpRequestOptions, HttpSession, HttpSink } from '../core/runtime.ts'
 import type { TurnEffect } from '../core/turn.ts'
-import type { FileSlice } from '../metainfo/file-slice.ts'
 import type { HandshakeFeatures } from '../wire/handshake.ts'
 import type { PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
@@ -41,16 +41,28 @@ interface Ask {
   readonly length: number
 }
 
+/** A range of a file. */
+interface Part {
+  readonly file: number
+  readonly start: number
+  readonly size: number
+  readonly padding: boolean
+  received: number
+  request: HttpRequest | null
+}
+
 /** Bytes of a request line and of what HTTP clients add by themselves, for the statistics. */
 const REQUEST_OVERHEAD = 100
 const NO_ADDRESS: Endpoint = ['0.0.0.0', 0]
 const PEER_ID_SIZE = 20
 const ZEROS = new Uint8Array(16 * 1024)
+/** With more than that to come, no further request is sent ahead: blocks may turn out not to be wanted. */
+const AHEAD_BYTES = 4 * 1024 * 1024
 /** Longer names of servers are cut. */
 const MAX_SERVER_NAME = 255
 const TOO_LONG = errnoError('EFBIG').value()
 
-export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
+export class WebSeedLink implements PeerLink, TurnEffect {
   readonly kind: SocketType
   readonly local = NO_ADDRESS
   readonly mergesRequests = true
@@ -60,20 +72,23 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
   readonly #owner: WebSeedLinkOwner
   readonly #session: PeerSession
   readonly #http: HttpSession
+  readonly #pipelining: number
   /** Messages that a client would get. */
   readonly #unheard = new ByteWriter()
   /** Asked for by the connection, not yet of the server. */
   #waiting: Ask[] = []
-  /** Being fetched, in a row; the first of them is the one that arrives. */
-  #run: readonly Ask[] = []
-  #at = 0
+  /** Being fetched, in the order in which they come; the first of them is the one that arrives. */
+  readonly #coming = new RingQueue<Ask>()
   /** Bytes of that block that are here. */
   #blockReceived = 0
   #blockWanted = false
-  /** Of the run, the ranges of files that are not here yet; the first is being received. */
-  #parts: FileSlice[] = []
-  #partReceived = 0
-  #request: HttpRequest | null = null
+  /** The ranges of files that these blocks are in; the first is being received. */
+  readonly #parts = new RingQueue<Part>()
+  /** How many of the parts the server was asked for, pad files counted with them. */
+  #requested = 0
+  /** HTTP requests on their way, and their bytes that are not here yet. */
+  #onTheWay = 0
+  #bytesOnTheWay = 0
   #asked = false
   #flushQueued = false
   #paused = false
@@ -83,7 +98,8 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
     this.#server = server
     this.#owner = owner
     this.#session = session
-    this.#http = server.openSession()
+    this.#pipelining = Math.max(1, session.settings.urlseedPipelineSize)
+    this.#http = server.openSession(this.#pipelining)
     this.kind = server.secure ? SocketType.tcpSsl : SocketType.tcp
     owner.clientVersion = encodeName(server.hostName)
     // a connection is made with the first request: here the server is taken to be there
@@ -135,80 +151,79 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
 
   pause(): void {
     this.#paused = true
-    this.#request?.pause()
+    for (const part of this.#parts) part.request?.pause()
   }
 
   resume(): void {
     this.#paused = false
-    this.#request?.resume()
+    for (const part of this.#parts) part.request?.resume()
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#request = null
     this.#waiting = []
-    this.#parts = []
+    this.#coming.clear()
+    this.#parts.clear()
     this.#http.close()
   }
 
   endOfTurn(): void {
     this.#flushQueued = false
-    this.#guard(() => {
-      if (this.#request === null && this.#parts.length === 0) this.#nextRun()
-    })
+    this.#guard(() => this.#advance())
   }
 
-  // ---- HttpSink --------------------------------------------------------------------------------
+  // ---- what the server says ----------------------------------------------------------------------
 
-  onHead(head: HttpHead): void {
-    this.#turn(() => {
-      this.#owner.linkReceived(0, headSize(head))
-      const part = this.#parts[0]!
-      const verdict = judgeAnswer(head, part.offset, part.offset + part.size)
-      if (this.#closed) return
-      const server = this.#server
-      if (verdict.kind === 'redirect') this.#end(server.redirected(part.fileIndex, head, verdict.location))
-      else if (verdict.kind === 'refused') this.#end(server.refused(part.fileIndex, head))
-      else if (verdict.kind === 'wrong') {
-        const error = libtorrentError(verdict.error)
-        this.#end(verdict.fatal ? server.unusable(error) : { error, severity: Severity.peerError })
-      } else this.#owner.clientVersion = encodeName(head.headers['server'] ?? server.hostName)
-    })
+  #sink(part: Part): HttpSink {
+    return {
+      onHead: head => this.#turn(() => this.#onHead(part, head)),
+      onData: chunk => this.#turn(() => this.#onData(part, chunk)),
+      onEnd: () => this.#turn(() => this.#onEnd(part)),
+      onError: (error, operation) => this.#turn(() => this.#onError(error, operation)),
+    }
   }
 
-  onData(chunk: Uint8Array): void {
-    this.#turn(() => {
-      // the HTTP client lets no more through than was asked for
-      this.#partReceived += chunk.length
-      this.#deliver(chunk)
-      this.#owner.linkReceived(chunk.length, 0)
-    })
+  #onHead(part: Part, head: HttpHead): void {
+    this.#owner.linkReceived(0, headSize(head))
+    if (this.#closed) return
+    const server = this.#server
+    const verdict = judgeAnswer(head, part.start, part.start + part.size)
+    if (verdict.kind === 'redirect') this.#end(server.redirected(part.file, head, verdict.location))
+    else if (verdict.kind === 'refused') this.#end(server.refused(part.file, head))
+    else if (verdict.kind === 'wrong') {
+      const error = libtorrentError(verdict.error)
+      this.#end(verdict.fatal ? server.unusable(error) : { error, severity: Severity.peerError })
+    } else this.#owner.clientVersion = encodeName(head.headers['server'] ?? server.hostName)
   }
 
-  onEnd(): void {
-    this.#turn(() => {
-      const part = this.#parts[0]!
-      this.#request = null
-      if (this.#partReceived < part.size) {
-        this.#end({ error: libtorrentError(LibtorrentErrors.invalidRange), severity: Severity.peerError })
-        return
-      }
-      this.#parts.shift()
-      this.#nextPart()
-    })
+  #onData(part: Part, chunk: Uint8Array): void {
+    // the HTTP client lets no more through than was asked for
+    part.received += chunk.length
+    this.#bytesOnTheWay -= chunk.length
+    this.#deliver(chunk)
+    this.#owner.linkReceived(chunk.length, 0)
   }
 
-  onError(error: ErrorCode, operation: Operation): void {
-    this.#turn(() => {
-      this.#request = null
-      const severity = severityOf(error, operation)
-      if (operation === Operation.sockRead && error.is(LibtorrentErrors.timedOut)) {
-        this.#end({ error: libtorrentError(LibtorrentErrors.timedOutInactivity), severity })
-      } else if (operation === Operation.sockRead && error.value() === TOO_LONG) {
-        this.#end({ error: libtorrentError(LibtorrentErrors.invalidRange), severity: Severity.peerError })
-      } else this.#owner.disconnect(error, operation, severity)
-    })
+  #onEnd(part: Part): void {
+    part.request = null
+    this.#onTheWay--
+    if (part.received < part.size) {
+      this.#end({ error: libtorrentError(LibtorrentErrors.invalidRange), severity: Severity.peerError })
+      return
+    }
+    this.#parts.shift()
+    this.#requested--
+    this.#advance()
+  }
+
+  #onError(error: ErrorCode, operation: Operation): void {
+    const severity = severityOf(error, operation)
+    if (operation === Operation.sockRead && error.is(LibtorrentErrors.timedOut)) {
+      this.#end({ error: libtorrentError(LibtorrentErrors.timedOutInactivity), severity })
+    } else if (operation === Operation.sockRead && error.value() === TOO_LONG) {
+      this.#end({ error: libtorrentError(LibtorrentErrors.invalidRange), severity: Severity.peerError })
+    } else this.#owner.disconnect(error, operation, severity)
   }
 
   // ---- what was asked for --------------------------------------------------------------------------
@@ -236,12 +251,39 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
     this.#session.turn.atEnd(this)
   }
 
-  /** Begins with the blocks that wait: those in a row together. */
-  #nextRun(): void {
+  /** Hands up what need not be fetched, and asks for what is next. */
+  #advance(): void {
+    do {
+      this.#fillPadding()
+    } while (!this.#closed && this.#askMore())
+  }
+
+  /** The part that is to come first is padding: it is here. */
+  #fillPadding(): void {
+    while (!this.#closed && this.#requested > 0 && this.#parts.peek()!.padding) {
+      const { size } = this.#parts.shift()!
+      this.#requested--
+      for (let left = size; left > 0 && !this.#closed; left -= ZEROS.length) {
+        this.#deliver(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left))
+      }
+    }
+  }
+
+  /** @returns true if there was room for a part more, and one to ask for */
+  #askMore(): boolean {
+    if (this.#onTheWay >= this.#pipelining || (this.#onTheWay > 0 && this.#bytesOnTheWay >= AHEAD_BYTES)) return false
+    if (this.#requested === this.#parts.length && !this.#nextRun()) return false
+    const part = this.#parts.at(this.#requested++)!
+    if (!part.padding) this.#fetch(part)
+    return true
+  }
+
+  /** Takes up the blocks that wait: those in a row together. @returns false if there are none */
+  #nextRun(): boolean {
     const { files, contiguousBlocks } = this.#server
     const pieceLength = files.pieceLength()
     const first = this.#waiting[0]
-    if (first === undefined) return
+    if (first === undefined) return false
     const start = first.piece * pieceLength + first.begin
     let end = start
     let count = 0
@@ -250,45 +292,30 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
       end += ask.length
       count++
     }
-    this.#run = this.#waiting.splice(0, Math.max(1, count))
-    this.#at = 0
-    this.#parts = files.mapBlock(first.piece, first.begin, end - start).filter(part => part.size > 0)
-    this.#nextPart()
-  }
-
-  #nextPart(): void {
-    const { files } = this.#server
-    while (!this.#closed) {
-      const part = this.#parts[0]
-      if (part === undefined) {
-        this.#nextRun()
-        return
-      }
-      this.#partReceived = 0
-      if (!files.padFileAt(part.fileIndex)) {
-        this.#fetch(part)
-        return
-      }
-      for (let left = part.size; left > 0 && !this.#closed; left -= ZEROS.length) {
-        this.#deliver(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left))
-      }
-      this.#parts.shift()
+    for (const ask of this.#waiting.splice(0, count)) this.#coming.push(ask)
+    for (const { fileIndex, offset, size } of files.mapBlock(first.piece, first.begin, end - start)) {
+      if (size === 0) continue
+      const padding = files.padFileAt(fileIndex)
+      this.#parts.push({ file: fileIndex, start: offset, size, padding, received: 0, request: null })
     }
+    return true
   }
 
-  #fetch(part: FileSlice): void {
-    const options = this.#server.request(part.fileIndex, part.offset, part.offset + part.size, !this.#asked)
+  #fetch(part: Part): void {
+    const options = this.#server.request(part.file, part.start, part.start + part.size, !this.#asked)
     this.#asked = true
-    this.#request = this.#http.request(options, this)
-    if (this.#paused) this.#request.pause()
+    this.#onTheWay++
+    this.#bytesOnTheWay += part.size
+    part.request = this.#http.request(options, this.#sink(part))
+    if (this.#paused) part.request.pause()
     this.#owner.linkSent(0, requestSize(options))
   }
 
-  /** Hands up bytes of the run. */
+  /** Hands up bytes of the blocks that come. */
   #deliver(bytes: Uint8Array): void {
     const owner = this.#owner
     for (let from = 0; from < bytes.length && !this.#closed; ) {
-      const ask = this.#run[this.#at]
+      const ask = this.#coming.peek()
       if (ask === undefined) return
       const { piece, begin, length } = ask
       if (this.#blockReceived === 0) {
@@ -303,7 +330,7 @@ export class WebSeedLink implements PeerLink, TurnEffect, HttpSink {
       from = to
       if (this.#blockReceived < length) continue
       this.#blockReceived = 0
-      this.#at++
+      this.#coming.shift()
       owner.onPieceEnd(piece, begin, length)
     }
   }

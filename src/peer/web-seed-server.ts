@@ -27,7 +27,8 @@ export interface WebSeedServer {
   readonly contiguousBlocks: number
   /** The pieces it is thought to have. */
   readonly pieces: 'all' | Bitfield
-  openSession(): HttpSession
+  /** @param pipelining requests that may be on their way at a time */
+  openSession(pipelining: number): HttpSession
   /** @param first whether it is the first request of the connection @param end exclusive */
   request(file: number, start: number, end: number, first: boolean): HttpRequestOptions
   /** It sends us elsewhere for a file. @param location as it said it; empty if it did not */

@@ -1,4 +1,4 @@
-/** One HTTP connection, which may serve several requests in turn, and the place where it is kept between them. */
+/** One HTTP connection, and the requests that use it: one after the other, or several on their way at a time. */
 
 import type { Socket } from 'node:net'
 import { Client } from 'undici'
@@ -12,6 +12,10 @@ export type GiveSocket = (error: Error | null, socket: Socket | null) => void
 export interface LineUser {
   /** The line needs a socket: it has none yet, or the server has closed it. */
   openLine(line: HttpLine, give: GiveSocket): void
+  /** The answers before its own are over. */
+  nextInLine(line: HttpLine): void
+  /** The line was closed for another request. */
+  lineLost(): void
 }
 
 /** How long an unused connection is kept, if the server does not say. */
@@ -22,41 +26,65 @@ export class HttpLine {
   readonly origin: string
   gate: GatedSocket | null = null
   connection: HttpConnection | null = null
-  #user: LineUser | null
+  closed = false
+  /** In the order of their answers. */
+  readonly #users: LineUser[] = []
 
-  constructor(origin: string, user: LineUser) {
+  /** @param pipelining how many requests may be on their way at a time */
+  constructor(origin: string, pipelining = 1) {
     this.origin = origin
-    this.#user = user
     this.client = new Client(origin, {
       connect: (_where, give) => {
         // Both callback shapes are the same to it: an error, or a socket.
         const answer = give as GiveSocket
-        if (this.#user === null) answer(new Error('not in use'), null)
-        else this.#user.openLine(this, answer)
+        const user = this.#users[0]
+        if (user === undefined) answer(Object.assign(new Error('not in use'), { code: 'UND_ERR_DESTROYED' }), null)
+        else user.openLine(this, answer)
       },
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_MS,
+      pipelining,
     })
   }
 
-  /** Whether the last answer left a connection that the next request can use. */
+  /** There is a connection, as far as is known. */
   get isOpen(): boolean {
     return this.gate !== null && !this.gate.destroyed
   }
 
-  /** @param user `null`: nobody; the server may still close the connection */
-  use(user: LineUser | null): void {
-    this.#user = user
-    this.gate?.open()
+  get isUsed(): boolean {
+    return this.#users.length > 0
   }
 
-  close(): void {
-    this.#user = null
+  /** Whether the next answer is for this request. */
+  isNext(user: LineUser): boolean {
+    return this.#users[0] === user
+  }
+
+  join(user: LineUser): void {
+    this.#users.push(user)
+  }
+
+  /** The answer to a request is here in full. */
+  leave(user: LineUser): void {
+    const at = this.#users.indexOf(user)
+    if (at < 0) return
+    this.#users.splice(at, 1)
+    this.gate?.open()
+    if (at === 0) this.#users[0]?.nextInLine(this)
+  }
+
+  /** The other requests that use it are told. @param by whom */
+  close(by: LineUser | null = null): void {
+    if (this.closed) return
+    this.closed = true
+    for (const user of this.#users.splice(0)) if (user !== by) user.lineLost()
     this.connection?.cancel()
     this.connection = null
     this.gate = null
-    this.client.destroy(null, ignore)
+    // not under the feet of `undici`, which may be telling of the failure: it asserts that its queue is as it left it
+    setImmediate(() => this.client.destroy(null, ignore))
   }
 }
 

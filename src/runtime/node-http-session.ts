@@ -1,58 +1,62 @@
-/** `HttpSession` on Node: keeps the connection of the last request for the next one. */
+/** `HttpSession` on Node: its requests share a connection. */
 
 import type { HttpRequest, HttpRequestOptions, HttpSession, HttpSink } from '../core/runtime.ts'
 import type { HttpLine } from './node-http-line.ts'
 
-/** Starts a request that takes its connection from `kept`, and leaves it there. */
+/** Starts a request over the connection of a session. */
 export type StartRequest = (options: HttpRequestOptions, sink: HttpSink, kept: KeptLine) => HttpRequest
 
-/** Holds a connection between requests. */
+/** The connection of a session. */
 export class KeptLine {
+  readonly pipelining: number
   #line: HttpLine | null = null
   #closed = false
 
-  /** A connection to the server, if that is the one that is kept; one to another server is closed. */
-  take(origin: string): HttpLine | null {
-    const line = this.#line
-    this.#line = null
-    if (line === null || line.origin === origin) return line
-    line.close()
-    return null
+  constructor(pipelining: number) {
+    this.pipelining = pipelining
   }
 
-  keep(line: HttpLine): void {
-    if (this.#closed) {
-      line.close()
-      return
-    }
-    this.#line?.close()
-    this.#line = line
-    line.use(null)
+  /** The connection to a server. One to another server is let go. @param make makes one */
+  lineTo(origin: string, make: () => HttpLine): HttpLine {
+    const line = this.#line
+    if (line !== null && !line.closed && line.origin === origin) return line
+    if (line?.isUsed === false) line.close()
+    this.#line = make()
+    return this.#line
+  }
+
+  /** A request on it is over. */
+  left(line: HttpLine): void {
+    if (!line.isUsed && (this.#closed || line !== this.#line)) line.close()
   }
 
   close(): void {
     this.#closed = true
-    this.#line?.close()
+    if (this.#line?.isUsed === false) this.#line.close()
     this.#line = null
   }
 }
 
 export class NodeHttpSession implements HttpSession {
   readonly #start: StartRequest
-  readonly #kept = new KeptLine()
-  #current: HttpRequest | null = null
+  readonly #kept: KeptLine
+  /** Those that may be under way; aborting one that is over does nothing. */
+  #requests: HttpRequest[] = []
 
-  constructor(start: StartRequest) {
+  constructor(pipelining: number, start: StartRequest) {
+    this.#kept = new KeptLine(pipelining)
     this.#start = start
   }
 
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest {
-    this.#current = this.#start(options, sink, this.#kept)
-    return this.#current
+    const request = this.#start(options, sink, this.#kept)
+    this.#requests.push(request)
+    if (this.#requests.length > this.#kept.pipelining) this.#requests.shift()
+    return request
   }
 
   close(): void {
-    this.#current?.abort()
+    for (const request of this.#requests.splice(0)) request.abort()
     this.#kept.close()
   }
 }

@@ -7,7 +7,7 @@ import { ProxyType } from '../core/enums.ts'
 import { type ErrorCode, errorCodeOf, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
-import type { HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
+import type { HttpHead, HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
 import { ContentDecoder } from './node-content-decoder.ts'
 import { endOfFile, genericError, operationOf } from './node-errors.ts'
 import { GatedSocket } from './node-gated-socket.ts'
@@ -32,7 +32,8 @@ export class HttpTransfer implements LineUser {
   #line: HttpLine | null = null
   /** Of this hop. */
   #url: URL | null = null
-  /** Body that was parsed already when `pause` was called, and whether it was the last of it. */
+  /** What was parsed already when `pause` was called, or before its turn, and whether it was the last of it. */
+  #heldHead: HttpHead | null = null
   #held: Uint8Array[] = []
   #heldEnd = false
   #decoder: ContentDecoder | null = null
@@ -72,13 +73,17 @@ export class HttpTransfer implements LineUser {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    queueMicrotask(() => {
-      if (this.#done || this.#paused) return
-      this.#startTimer()
-      this.#decoder?.resume()
-      this.#deliverHeld()
-      if (!this.#done && !this.#paused && this.#decoder?.full !== true) this.#line?.gate?.open()
-    })
+    queueMicrotask(() => this.#flow())
+  }
+
+  /** Gives what is held back, and lets more come. */
+  #flow(): void {
+    if (this.#done || this.#paused) return
+    this.#startTimer()
+    this.#deliverHeld()
+    if (this.#done || this.#paused) return
+    if (this.#heldHead === null) this.#decoder?.resume()
+    if (this.#decoder?.full !== true) this.#line?.gate?.open()
   }
 
   abort(): void {
@@ -97,11 +102,12 @@ export class HttpTransfer implements LineUser {
       this.#fail(refused, Operation.bittorrent)
       return
     }
-    const line = this.#kept?.take(url.origin) ?? new HttpLine(url.origin, this)
+    const line =
+      this.#kept?.lineTo(url.origin, () => new HttpLine(url.origin, this.#kept!.pipelining)) ?? new HttpLine(url.origin)
     this.#line = line
     this.#url = url
-    line.use(this)
-    if (line.isOpen) this.#awaitAnswer()
+    line.join(this)
+    if (line.isOpen && line.isNext(this)) this.#awaitAnswer()
     if (this.#paused) line.gate?.shut()
     const plainProxy = url.protocol === 'http:' ? httpProxy(this.#options.proxy) : null
     const path = url.pathname + url.search
@@ -121,6 +127,8 @@ export class HttpTransfer implements LineUser {
           headers: sent,
           body: this.#options.body ?? null,
           reset: this.#kept === null,
+          // else no request is sent behind it until its answer begins
+          blocking: false,
         },
         new HopHandler(line, this, url, authorization, headers),
       )
@@ -151,6 +159,19 @@ export class HttpTransfer implements LineUser {
         give(new Error(error.message()), null)
       },
     })
+  }
+
+  /** @internal */
+  nextInLine(line: HttpLine): void {
+    if (this.#paused) line.gate?.shut()
+    if (line.isOpen) this.#awaitAnswer()
+    // the request before has yet to be told that it is over
+    queueMicrotask(() => this.#flow())
+  }
+
+  /** @internal */
+  lineLost(): void {
+    queueMicrotask(() => this.#fail(genericError(constants.errno.ECANCELED), Operation.sockRead))
   }
 
   /** @internal */
@@ -190,13 +211,19 @@ export class HttpTransfer implements LineUser {
   head(status: number, statusText: string, headers: Readonly<Record<string, string>>, url: URL): void {
     this.#progress()
     if (this.#options.decompress !== false) this.#encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
-    this.#sink.onHead({
-      status,
-      statusText,
-      headers,
-      url: url.href,
-      remoteAddress: this.#line?.connection?.remoteAddress ?? '',
-    })
+    const remoteAddress = this.#line?.connection?.remoteAddress ?? ''
+    const head = { status, statusText, headers, url: url.href, remoteAddress }
+    if (this.#isNext) this.#sink.onHead(head)
+    else this.#heldHead = head
+  }
+
+  /** The answers before its own are over. */
+  get #isNext(): boolean {
+    return this.#line?.isNext(this) === true
+  }
+
+  get #holdsBack(): boolean {
+    return this.#paused || this.#heldHead !== null || this.#held.length > 0
   }
 
   /** @internal */
@@ -210,7 +237,7 @@ export class HttpTransfer implements LineUser {
     if (chunk.length === 0) return
     if (this.#decoder === null) {
       if (!ContentDecoder.knows(this.#encoding)) {
-        if (this.#paused || this.#held.length > 0) this.#held.push(chunk)
+        if (this.#holdsBack) this.#held.push(chunk)
         else this.#sink.onData(chunk)
         return
       }
@@ -222,7 +249,7 @@ export class HttpTransfer implements LineUser {
         onEnd: () => this.#end(),
         onError: error => this.#fail(error, Operation.bittorrent),
       })
-      if (this.#paused) this.#decoder.pause()
+      if (this.#holdsBack) this.#decoder.pause()
     }
     this.#decoder.write(chunk)
     if (this.#decoder.full) this.#line?.gate?.shut()
@@ -233,7 +260,7 @@ export class HttpTransfer implements LineUser {
     this.#stopTimer()
     this.#answerDue = false
     if (this.#decoder !== null) this.#decoder.end()
-    else if (this.#paused || this.#held.length > 0) this.#heldEnd = true
+    else if (this.#holdsBack) this.#heldEnd = true
     else this.#end()
   }
 
@@ -246,11 +273,16 @@ export class HttpTransfer implements LineUser {
     else if (text === 'UND_ERR_HEADERS_OVERFLOW') this.#fail(genericError(constants.errno.EFBIG), Operation.sockRead)
     else if (text === 'UND_ERR_SOCKET' || text === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
       this.#fail(endOfFile(), Operation.sockRead)
+    else if (text === 'UND_ERR_DESTROYED') this.#fail(genericError(constants.errno.ECANCELED), Operation.sockRead)
     else if (text === 'UND_ERR_INVALID_ARG') this.#fail(genericError(constants.errno.EINVAL), Operation.bittorrent)
     else this.#fail(errorCodeOf(error), operationOf(error, Operation.sockRead))
   }
 
   #deliverHeld(): void {
+    if (!this.#isNext) return
+    const head = this.#heldHead
+    this.#heldHead = null
+    if (head !== null) this.#sink.onHead(head)
     while (this.#held.length > 0 && !this.#paused && !this.#done) this.#sink.onData(this.#held.shift()!)
     if (this.#heldEnd && this.#held.length === 0 && !this.#paused) this.#end()
   }
@@ -265,7 +297,8 @@ export class HttpTransfer implements LineUser {
     const line = this.#line
     if (this.#kept !== null && line !== null) {
       this.#line = null
-      this.#kept.keep(line)
+      line.leave(this)
+      this.#kept.left(line)
     }
     this.abort()
     this.#sink.onEnd()
@@ -280,11 +313,12 @@ export class HttpTransfer implements LineUser {
   #release(): void {
     const line = this.#line
     this.#line = null
+    this.#heldHead = null
     this.#held = []
     this.#heldEnd = false
     this.#decoder?.cancel()
     this.#decoder = null
-    line?.close()
+    line?.close(this)
   }
 
   /** The request is with the server: it is timed from now on. */

@@ -26,8 +26,8 @@ export class NodeHttpClient implements HttpClient {
     return this.#start(options, sink, null)
   }
 
-  session(): HttpSession {
-    return new NodeHttpSession((options, sink, kept) => this.#start(options, sink, kept))
+  session(pipelining = 1): HttpSession {
+    return new NodeHttpSession(Math.max(1, pipelining), (options, sink, kept) => this.#start(options, sink, kept))
   }
 
   #start(options: HttpRequestOptions, sink: HttpSink, kept: KeptLine | null): HttpRequest {

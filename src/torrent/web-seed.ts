@@ -25,7 +25,7 @@ export interface WebSeedReports {
   readonly proxy: ProxyOptions | null
   /** Address to connect from; `null` leaves it to the system. */
   localAddress(to: Endpoint): string | null
-  openSession(): HttpSession
+  openSession(pipelining: number): HttpSession
   redirected(seed: WebSeed, file: number, head: HttpHead, location: string): LinkEnd
   refused(seed: WebSeed, file: number, head: HttpHead): LinkEnd
   unusable(seed: WebSeed, error: ErrorCode): LinkEnd
@@ -97,7 +97,7 @@ export class WebSeed {
       get pieces() {
         return seed.haveFiles === null ? 'all' : piecesOfFiles(files, seed.haveFiles)
       },
-      openSession: () => reports.openSession(),
+      openSession: pipelining => reports.openSession(pipelining),
       request: (file, start, end, first) => this.#request(files, remote, reports, file, start, end, first),
       redirected: (file, head, location) => reports.redirected(this, file, head, location),
       refused: (file, head) => reports.refused(this, file, head),

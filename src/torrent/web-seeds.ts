@@ -242,8 +242,8 @@ export class WebSeeds implements WebSeedReports {
     return this.#torrent.env.connects.outgoingAddress(to)
   }
 
-  openSession(): HttpSession {
-    return this.#torrent.env.http.session()
+  openSession(pipelining: number): HttpSession {
+    return this.#torrent.env.http.session(pipelining)
   }
 
   /**

@@ -21,24 +21,30 @@ export const nodeHttpWorld: HttpWorldFactory = {
           socket.on('close', () => sockets.delete(socket))
           socket.on('error', () => socket.destroy())
           let received = Buffer.alloc(0)
-          socket.on('data', chunk => {
-            received = Buffer.concat([received, chunk])
+          // one request after the other, as they come
+          const next = (): boolean => {
             const end = received.indexOf('\r\n\r\n')
-            if (end < 0) return
+            if (end < 0) return false
             const [first = '', ...lines] = received.toString('latin1', 0, end).split('\r\n')
             const headers: Record<string, string> = {}
             for (const line of lines) {
               const colon = line.indexOf(':')
               headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
             }
-            const body = received.subarray(end + 4)
-            if (body.length < Number(headers['content-length'] ?? 0)) return
+            const length = Number(headers['content-length'] ?? 0)
+            if (received.length < end + 4 + length) return false
+            const body = received.subarray(end + 4, end + 4 + length)
+            received = received.subarray(end + 4 + length)
             const [method = '', path = ''] = first.split(' ')
             const url = new URL(path, `http://${headers['host']}`)
-            received = Buffer.alloc(0)
             const from = socket.remoteAddress ?? ''
             const keep = headers['connection'] !== 'close'
             answer(socket, server({ method, url, headers, body, from, connection }), keep)
+            return true
+          }
+          socket.on('data', chunk => {
+            received = Buffer.concat([received, chunk])
+            while (next()) {}
           })
         })
         listening.listen(0, '127.0.0.1', () => {

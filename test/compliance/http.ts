@@ -257,6 +257,128 @@ function sessionTests(factory: HttpWorldFactory): void {
     stop()
   })
 
+  /** Requests that are on their way together. @returns their answers, and what happened in which order */
+  function pipeline(
+    world: HttpWorld,
+    urls: readonly string[],
+    each: Partial<HttpRequestOptions> = {},
+  ): { answers: Answer[]; requests: HttpRequest[]; order: string[]; session: HttpSession } {
+    const session = world.a.http.session(urls.length)
+    const options = { timeoutMs: 5000, maxBodyBytes: 1 << 20, maxRedirects: 0, verifyCertificate: true, ...each }
+    const order: string[] = []
+    const answers = urls.map(() => new Answer())
+    const requests = urls.map((url, i) => {
+      const answer = answers[i]!
+      answer.onEvent = event => {
+        if (order.at(-1) !== `${i} ${event}`) order.push(`${i} ${event}`)
+      }
+      answer.inCall = true
+      const request = session.request({ url, ...options }, answer)
+      answer.inCall = false
+      return request
+    })
+    return { answers, requests, order, session }
+  }
+
+  test('requests that are on their way together are answered one after the other, over one connection', async () => {
+    const world = factory.make()
+    const seen: number[] = []
+    const { origin, stop } = await world.serve(({ connection, url }) => {
+      seen.push(connection)
+      return { body: url.pathname.repeat(20_000) }
+    })
+    const { answers, order, session } = pipeline(
+      world,
+      ['/a', '/b', '/c', '/d'].map(path => origin + path),
+    )
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.text().slice(0, 4))).toEqual(['/a/a', '/b/b', '/c/c', '/d/d'])
+    expect(order).toEqual([0, 1, 2, 3].flatMap(i => [`${i} head`, `${i} data`, `${i} end`]))
+    expect(new Set(seen).size).toBe(1)
+    session.close()
+    stop()
+  })
+
+  test('and are sent before the first of them is answered', async () => {
+    const world = factory.make()
+    let asked = 0
+    const { origin, stop } = await world.serve(() => {
+      asked++
+      return { fault: 'silence' }
+    })
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`])
+    await world.until(() => asked === 3, 'all requests')
+    expect(answers.some(answer => answer.done)).toBe(false)
+    session.close()
+    stop()
+  })
+
+  test('pausing holds them all, and nothing is lost or out of order', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) => ({ body: url.pathname.repeat(5000) }))
+    const urls = ['/a', '/b', '/c'].map(path => origin + path)
+    const { answers, requests, order, session } = pipeline(world, urls)
+    let paused = false
+    answers.forEach((answer, i) => {
+      const note = answer.onEvent
+      answer.onEvent = event => {
+        if (paused) throw new Error(`${i} ${event} while paused`)
+        note(event)
+        // an end is the last of its request, which is not there to be paused then
+        paused = true
+        for (const request of requests) request.pause()
+      }
+    })
+    while (!answers.every(answer => answer.done)) {
+      await world.settle()
+      paused = false
+      for (const request of requests) request.resume()
+      await world.until(() => paused, 'something')
+    }
+    expect(answers.map(answer => answer.bytes)).toEqual([10_000, 10_000, 10_000])
+    expect(order).toEqual([0, 1, 2].flatMap(i => [`${i} head`, `${i} data`, `${i} end`]))
+    session.close()
+    stop()
+  })
+
+  test('if one fails, the others that are on their way fail too, and the session goes on', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) =>
+      url.pathname === '/cut' ? { body: 'x'.repeat(1000), fault: 'cut' } : { body: 'ok' },
+    )
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/cut`, `${origin}/c`])
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.error === null)).toEqual([true, false, false])
+    expect((await getOver(world, session, `${origin}/d`)).text()).toBe('ok')
+    session.close()
+    stop()
+  })
+
+  test('each is timed from when it is its turn', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) =>
+      url.pathname === '/c' ? { fault: 'silence' } : { body: 'x'.repeat(100) },
+    )
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`], { timeoutMs: 300 })
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.error?.is(LibtorrentErrors.timedOut) ?? null)).toEqual([null, null, true])
+    session.close()
+    stop()
+  })
+
+  test('nothing comes of any once the session is closed', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(() => ({ body: 'x'.repeat(100_000) }))
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`])
+    await world.until(() => answers[0]!.head !== null, 'the first')
+    session.close()
+    const before = answers.map(answer => answer.bytes)
+    await world.settle()
+    expect(answers.map(answer => answer.bytes)).toEqual(before)
+    expect(answers.some(answer => answer.error !== null)).toBe(false)
+    stop()
+  })
+
   test('a request that wants no compression asks for none, and gets the body as it was sent', async () => {
     const world = factory.make()
     const packed = gzipSync(BODY)

@@ -57,7 +57,7 @@ describe('redirects', () => {
         const url = server.put(torrent, '/new/')
         server.respond = ({ path }) =>
           path.startsWith('/old/') ? { status: 302, headers: { location: path.replace('/old/', '/new/') } } : null
-        const node = leech(sim, torrent, [url.replace('/new/', '/old/')])
+        const node = leech(sim, torrent, [url.replace('/new/', '/old/')], { settings: { urlseed_pipeline_size: 1 } })
         complete(sim, node, torrent, 200_000)
         expect(server.served.filter(({ path }) => path.startsWith('/old/'))).toHaveLength(3)
       })
@@ -95,7 +95,8 @@ describe('redirects', () => {
         server.respond = () => ({ status: 302, headers: { location: `/to/${n++}` } })
         const node = leech(sim, torrent, [`${server.origin}/`])
         sim.run(600_000)
-        expect(server.served.length).toBeLessThanOrEqual(8 * sizes.length)
+        // a few are on their way at a time
+        expect(server.served.length).toBeLessThanOrEqual(12 * sizes.length)
         expect(complaints(node).length).toBeGreaterThan(0)
         node.close()
       })

@@ -305,7 +305,9 @@ describe('a server that is not as it should be', () => {
         const server = new WebServer(sim, 'seed.test')
         const url = server.put(torrent)
         server.respond = ({ start, end }) => respond(torrent.content, start, end)
-        const node = leech(sim, torrent, [url], { settings: { urlseed_max_request_bytes: 1 << 20 } })
+        const node = leech(sim, torrent, [url], {
+          settings: { urlseed_max_request_bytes: 1 << 20, urlseed_pipeline_size: 1 },
+        })
         sim.run(29_000)
         expect(server.served).toHaveLength(1)
         expect(ends(node)).toEqual([error])

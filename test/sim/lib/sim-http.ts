@@ -105,13 +105,14 @@ export class SimHttpClient implements HttpClient {
     return this.start(options, sink, null)
   }
 
-  session(): HttpSession {
-    return new SimHttpSession((options, sink, kept) => this.start(options, sink, kept))
+  session(pipelining = 1): HttpSession {
+    return new SimHttpSession(pipelining, (options, sink, kept) => this.start(options, sink, kept))
   }
 
-  start(options: HttpRequestOptions, sink: HttpSink, kept: Kept | null): HttpRequest {
+  start(options: HttpRequestOptions, sink: HttpSink, kept: Kept | null): SimHttpRequest {
     const world = { net: this.#net, rng: this.#rng, host: this.#host, resolver: this.#resolver, servers: this.#servers }
     const request = new SimHttpRequest(world, options, sink, kept)
+    kept?.requests.push(request)
     request.start()
     return request
   }
@@ -120,24 +121,27 @@ export class SimHttpClient implements HttpClient {
 /** The connection that a session has: to whom, and its number. */
 interface Kept {
   to: { readonly origin: string; readonly address: string; readonly connection: number } | null
+  /** Under way, in their order. */
+  readonly requests: SimHttpRequest[]
 }
 
 class SimHttpSession implements HttpSession {
-  readonly #start: (options: HttpRequestOptions, sink: HttpSink, kept: Kept) => HttpRequest
-  readonly #kept: Kept = { to: null }
-  #current: HttpRequest | null = null
+  readonly #start: (options: HttpRequestOptions, sink: HttpSink, kept: Kept) => SimHttpRequest
+  readonly #pipelining: number
+  readonly #kept: Kept = { to: null, requests: [] }
 
-  constructor(start: (options: HttpRequestOptions, sink: HttpSink, kept: Kept) => HttpRequest) {
+  constructor(pipelining: number, start: (options: HttpRequestOptions, sink: HttpSink, kept: Kept) => SimHttpRequest) {
+    this.#pipelining = Math.max(1, pipelining)
     this.#start = start
   }
 
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest {
-    this.#current = this.#start(options, sink, this.#kept)
-    return this.#current
+    if (this.#kept.requests.length >= this.#pipelining) throw new Error('more requests than the session was made for')
+    return this.#start(options, sink, this.#kept)
   }
 
   close(): void {
-    this.#current?.abort()
+    for (const request of this.#kept.requests.slice()) request.abort()
     this.#kept.to = null
   }
 }
@@ -159,6 +163,8 @@ class SimHttpRequest implements HttpRequest {
   readonly #options: HttpRequestOptions
   readonly #sink: HttpSink
   readonly #kept: Kept | null
+  /** Requests that wait for this one's connection. */
+  readonly #whenSent: (() => void)[] = []
   #redirectsLeft: number
   #done = false
   #paused = false
@@ -208,14 +214,17 @@ class SimHttpRequest implements HttpRequest {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#steps.length === 0 && this.#from !== null) this.#startTimer(this.#options.timeoutMs)
+    if (this.#steps.length === 0 && this.#from !== null && this.#before === null)
+      this.#startTimer(this.#options.timeoutMs)
     this.#scheduleStep()
   }
 
   abort(): void {
+    if (this.#done) return
     this.#done = true
     this.#steps = []
     this.#timer?.cancel()
+    this.#leave(false)
   }
 
   #go(url: URL, login: string | null, headers: Readonly<Record<string, string>>): void {
@@ -226,6 +235,11 @@ class SimHttpRequest implements HttpRequest {
     const refused = this.#options.filterUrl?.(url) ?? null
     if (refused !== null) {
       this.#fail(refused, Operation.bittorrent)
+      return
+    }
+    const before = this.#before
+    if (before !== null && before.#to === null) {
+      before.#whenSent.push(() => this.#go(url, login, headers))
       return
     }
     if (this.#reuse(url, login, headers)) return
@@ -252,14 +266,39 @@ class SimHttpRequest implements HttpRequest {
     })
   }
 
+  /** The request whose answer comes before this one's. */
+  get #before(): SimHttpRequest | null {
+    const requests = this.#kept?.requests ?? []
+    return requests[requests.indexOf(this) - 1] ?? null
+  }
+
+  /** It is over: the next one's turn, unless the connection is gone. */
+  #leave(good: boolean): void {
+    const requests = this.#kept?.requests
+    if (requests === undefined || !requests.includes(this)) return
+    const at = requests.indexOf(this)
+    requests.splice(at, 1)
+    if (good) {
+      const next = requests[at]
+      if (next === undefined || at > 0) return
+      if (!next.#paused) next.#startTimer(next.#options.timeoutMs)
+      next.#scheduleStep()
+      return
+    }
+    this.#kept!.to = null
+    for (const request of requests.slice()) {
+      this.#net.clock.after(0, () => request.#fail(errnoError('ECANCELED'), Operation.sockRead))
+    }
+  }
+
   /** Goes over the connection that is kept, if it is to this server. */
   #reuse(url: URL, login: string | null, headers: Readonly<Record<string, string>>): boolean {
-    const to = this.#kept?.to ?? null
+    const before = this.#before
+    const to = (before === null ? null : before.#to) ?? this.#kept?.to ?? null
     if (to === null || to.origin !== url.origin) return false
     const source = this.#options.localAddress ?? this.#host.sourceFor(to.address)
     const target = this.#net.hostAt(to.address, this.#host)
     const server = target === null ? null : this.#servers.at(target, portOf(url))
-    this.#kept!.to = null
     if (source === null || target === null || server === null) return false
     this.#exchange(url, login, headers, target, server.serve, source, to.address, to.connection)
     return true
@@ -328,7 +367,8 @@ class SimHttpRequest implements HttpRequest {
     if (this.#options.decompress !== false) sent['accept-encoding'] = 'gzip'
     for (const [name, value] of Object.entries(headers)) sent[name.toLowerCase()] = value
     if (login !== null) sent['authorization'] = login
-    this.#startTimer(this.#options.timeoutMs)
+    this.#to = { origin: url.origin, address, connection }
+    if (this.#before === null) this.#startTimer(this.#options.timeoutMs)
     const { latencyMs } = this.#net.path(this.#host, target)
     this.#net.clock.after(latencyMs, () => {
       if (this.#done || !this.#net.passes(this.#host, target, 'tcp')) return
@@ -343,11 +383,11 @@ class SimHttpRequest implements HttpRequest {
         const first = Math.min(bytes.length, response.drip === undefined ? PIECE_BYTES : 0)
         this.#net.carry(target, this.#host, ANSWER_BYTES + first, false, () => {
           this.#from = target
-          this.#to = { origin: url.origin, address, connection }
           this.#answered(url, login, headers, response, bytes, first)
         })
       })
     })
+    for (const next of this.#whenSent.splice(0)) next()
   }
 
   #answered(
@@ -438,8 +478,10 @@ class SimHttpRequest implements HttpRequest {
       this.#steps.push(() => {
         if (failure !== null) this.#fail(failure, Operation.sockRead)
         else {
-          if (this.#kept !== null && answered['connection'] !== 'close') this.#kept.to = this.#to
-          this.abort()
+          if (this.#kept !== null) this.#kept.to = answered['connection'] === 'close' ? null : this.#to
+          this.#done = true
+          this.#timer?.cancel()
+          this.#leave(true)
           this.#sink.onEnd()
         }
       })
@@ -479,7 +521,7 @@ class SimHttpRequest implements HttpRequest {
         this.#coming--
         this.#comingBytes -= count
         if (this.#done) return
-        if (!this.#paused) this.#startTimer(this.#options.timeoutMs)
+        if (!this.#paused && this.#before === null) this.#startTimer(this.#options.timeoutMs)
         this.#arrived(count)
         this.#scheduleStep()
       })
@@ -487,7 +529,7 @@ class SimHttpRequest implements HttpRequest {
   }
 
   #scheduleStep(): void {
-    if (this.#stepDue || this.#paused || this.#steps.length === 0) return
+    if (this.#stepDue || this.#paused || this.#steps.length === 0 || this.#before !== null) return
     this.#stepDue = true
     this.#timer?.cancel()
     this.#net.clock.after(0, () => {

@@ -25,6 +25,7 @@ interface WorldOptions {
   readonly sizes?: readonly (number | { readonly pad: number })[]
   readonly pieces?: 'all' | Bitfield
   readonly contiguousBlocks?: number
+  readonly pipelining?: number
 }
 
 /** A link, its server, and the connection above it, which writes down what it is told. */
@@ -46,7 +47,7 @@ class World {
   sessionClosed = false
   wants = true
 
-  constructor({ sizes = [PIECE * 4], pieces = 'all', contiguousBlocks = 64 }: WorldOptions = {}) {
+  constructor({ sizes = [PIECE * 4], pieces = 'all', contiguousBlocks = 64, pipelining = 1 }: WorldOptions = {}) {
     this.files.setPieceLength(PIECE)
     sizes.forEach((size, i) => {
       if (typeof size === 'number') this.files.addFile(sizes.length === 1 ? 'f' : `t/${i}`, size)
@@ -90,7 +91,8 @@ class World {
       refused: (file, head) => end(`refused ${file} ${head.status}`),
       unusable: error => end(`unusable ${error.message()}`),
     }
-    const session = { turn: this.turn, rng: new SeededRng(1) } as unknown as PeerSession
+    const settings = { urlseedPipelineSize: pipelining }
+    const session = { turn: this.turn, rng: new SeededRng(1), settings } as unknown as PeerSession
     this.turn.enter()
     this.link = new WebSeedLink(server, this.#owner(), session)
     this.turn.leave()
@@ -152,9 +154,8 @@ class World {
   }
 
   /** Answers the request that was made last, in parts of so many bytes. */
-  answer(part = 5000): void {
-    const call = this.calls.at(-1)!
-    this.head()
+  answer(part = 5000, call = this.calls.at(-1)!): void {
+    this.head(206, {}, call)
     const [start, last] = call.options.headers!['range']!.slice('bytes='.length).split('-').map(Number)
     const file = Number(call.options.url.slice('http://host/'.length))
     const bytes = content(file).subarray(start, last! + 1)
@@ -285,6 +286,29 @@ describe('blocks that were asked for', () => {
     expect(world.log.filter(line => line.startsWith('onReject'))).toEqual([`onReject 2 0 ${BLOCK}`])
     world.answer()
     expect(world.asked()).toEqual(['0 0-16383', `0 ${3 * PIECE}-${3 * PIECE + BLOCK - 1}`])
+  })
+
+  test('are asked for several at a time while they are small, and come in their order', () => {
+    const world = new World({ sizes: [100, 200, { pad: PIECE - 300 }, 400, 500, 600, BLOCK], pipelining: 3 })
+    world.ask([0, 0], [0, 1], [1, 0], [1, 1, 1500])
+    expect(world.asked()).toEqual(['0 0-99', '1 0-199', '3 0-399'])
+    world.answer(50, world.calls[0])
+    expect(world.asked().slice(3)).toEqual(['4 0-499'])
+    world.answer(50, world.calls[1])
+    // the padding behind it is there with it
+    expect(world.log.filter(line => line.startsWith('end'))).toEqual(['end 0:0', 'end 0:16384'])
+    for (let i = 2; i < world.calls.length; i++) world.answer(1000, world.calls[i])
+    expect(world.log.filter(line => line.startsWith('end'))).toHaveLength(4)
+    const expected = [content(3).subarray(0, 400), content(4).subarray(0, 500), content(5).subarray(0, 600)]
+    expect(Buffer.from(world.blocks.get('1:0')!.subarray(0, 1500)).equals(Buffer.concat(expected))).toBe(true)
+  })
+
+  test('are not asked for ahead of a long answer', () => {
+    const world = new World({ sizes: [PIECE * 256], pipelining: 5, contiguousBlocks: 128 })
+    world.ask(...Array.from({ length: 512 }, (_, i) => [i >> 1, i & 1] as const))
+    const ahead = world.asked().length
+    expect(ahead).toBeGreaterThan(1)
+    expect(ahead).toBeLessThan(5)
   })
 
   test('can be waited with', () => {
