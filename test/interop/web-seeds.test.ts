@@ -1,6 +1,9 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { createServer, get } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { TEST_CERTIFICATE, TEST_KEY } from '../compliance/http-certificate.ts'
 import { canTest } from './lib/child.ts'
 import { digests, type Shape, Workspace, writeShape } from './lib/files.ts'
 import { LtPeer } from './lib/lt-peer.ts'
@@ -114,6 +117,64 @@ describe('a download from a web server', () => {
     expect(Date.now() - before).toBeGreaterThan(2000)
     expectSame(save, root)
   })
+})
+
+test('over TLS, and not if the certificate is not to be trusted', async () => {
+  const { root, torrent } = await world(SHAPES['many files']!, [], origin => `${origin}/`)
+  const server = await WebServer.start(root, { key: TEST_KEY, cert: TEST_CERTIFICATE })
+  open.push(server)
+  const start = async (validate: boolean) => {
+    const params = lib.loadTorrentBuffer(torrent)
+    params.urlSeeds = [`${server.origin}/`]
+    const save = space.dir('ours')
+    const ours = await Ours.start({ params, save, settings: { validate_https_trackers: validate } })
+    open.push(ours)
+    return { ours, save }
+  }
+  const wary = await start(true)
+  const alert = await wary.ours.alert('peer_disconnected')
+  expect(alert.message()).toContain('[ssl_handshake]')
+  expect(server.asked).toEqual([])
+  const { ours, save } = await start(false)
+  await ours.finished()
+  expectSame(save, root)
+  expect(server.connections).toBeLessThanOrEqual(2)
+})
+
+test('through an HTTP proxy, which also looks up the name', async () => {
+  const { root, server } = await world(SHAPES['many files']!, [], origin => `${origin}/`)
+  let proxied = 0
+  const proxy = createServer((request, response) => {
+    proxied++
+    const { pathname } = new URL(request.url!)
+    const { host: _, ...headers } = request.headers
+    get(server.origin + pathname, { headers }, from => {
+      response.writeHead(from.statusCode!, from.headers)
+      from.pipe(response)
+    })
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  open.push({
+    stop: async () => {
+      proxy.closeAllConnections()
+      proxy.close()
+    },
+  })
+  const torrent = await makeTorrent(join(root, 'served'), [], { webSeed: 'http://nowhere.invalid/' })
+  const save = space.dir('ours')
+  const settings = {
+    proxy_type: 4,
+    proxy_hostname: '127.0.0.1',
+    proxy_port: (proxy.address() as AddressInfo).port,
+    proxy_hostnames: true,
+    proxy_peer_connections: true,
+  }
+  // with a proxy for peers it does not listen
+  const ours = new Ours({ torrent, save, settings })
+  open.push(ours)
+  await ours.finished()
+  expectSame(save, root)
+  expect(proxied).toBe(server.asked.length)
 })
 
 describe('a server that does harm', () => {

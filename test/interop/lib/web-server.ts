@@ -2,6 +2,7 @@
 
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 
@@ -21,11 +22,15 @@ export class WebServer {
   respond: ((request: IncomingMessage, response: ServerResponse) => boolean) | null = null
   readonly #root: string
   readonly #server: Server
+  readonly #secure: boolean
   readonly #sockets = new Set<Socket>()
 
-  constructor(root: string) {
+  /** @param tls key and certificate, for https */
+  constructor(root: string, tls: { readonly key: string; readonly cert: string } | null = null) {
     this.#root = root
-    this.#server = createServer((request, response) => this.#serve(request, response))
+    const serve = (request: IncomingMessage, response: ServerResponse) => this.#serve(request, response)
+    this.#secure = tls !== null
+    this.#server = tls === null ? createServer(serve) : createTlsServer(tls, serve)
     this.#server.on('connection', socket => {
       this.connections++
       this.#sockets.add(socket)
@@ -33,14 +38,17 @@ export class WebServer {
     })
   }
 
-  static async start(root: string): Promise<WebServer> {
-    const server = new WebServer(root)
+  static async start(
+    root: string,
+    tls: { readonly key: string; readonly cert: string } | null = null,
+  ): Promise<WebServer> {
+    const server = new WebServer(root, tls)
     await new Promise<void>(resolve => server.#server.listen(0, '127.0.0.1', resolve))
     return server
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `${this.#secure ? 'https' : 'http'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   /** The different paths that were asked for, sorted. */
