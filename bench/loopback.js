@@ -62,7 +62,10 @@ const target = path.join(values.dir, 'target')
 const script = file => fileURLToPath(new URL(`./lib/${file}`, import.meta.url))
 const PEERS = {
   bare: (role, torrent, save) => [process.execPath, [script(`bare-${role}.mjs`), torrent, save]],
-  ours: (role, torrent, save) => [process.execPath, [...process.execArgv, script(`our-${role}.mjs`), torrent, save, ...values.set]],
+  ours: (role, torrent, save) => [
+    process.execPath,
+    [...process.execArgv, script(`our-${role}.mjs`), torrent, save, ...values.set],
+  ],
   libtorrent: (role, torrent, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'default']],
   'libtorrent, best': (role, torrent, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'high']],
   webtorrent: (role, torrent, save) => [process.execPath, [script('webtorrent-peer.mjs'), role, torrent, save]],

@@ -322,51 +322,19 @@ export const TOPICS = [
       resolver_cache_timeout: ['Seconds for which a looked up host name is remembered.', 'yes'],
       report_true_downloaded: ['Counts redundant bytes in what is reported as downloaded.', 'yes'],
       report_redundant_bytes: ['Reports how many bytes were redundant.', 'yes'],
-      report_web_seed_downloads: [
-        'Counts bytes from web seeds in what is reported.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
+      report_web_seed_downloads: ['Counts bytes from web seeds in what is reported.', 'yes'],
     },
   },
   {
     title: 'Web seeds',
     settings: {
-      max_web_seed_connections: [
-        'How many web seeds a torrent uses at a time.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      urlseed_timeout: [
-        'Seconds of silence after which a web seed is disconnected.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      urlseed_pipeline_size: [
-        'How many requests to keep outstanding at a web seed.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      urlseed_wait_retry: [
-        'Seconds to wait before a failed web seed is tried again.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      urlseed_max_request_bytes: [
-        'Largest range, in bytes, to ask a web seed for.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      web_seed_name_lookup_retry: [
-        'Seconds to wait before a host name that was not found is looked up again.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
-      ban_web_seeds: [
-        'Does not use a web seed again that has sent bad data.',
-        'not yet',
-        'web seeds are not there yet',
-      ],
+      max_web_seed_connections: ['How many web seeds a torrent uses at a time.', 'yes'],
+      urlseed_timeout: ['Seconds of silence after which a web seed is disconnected.', 'yes'],
+      urlseed_pipeline_size: ['How many requests to keep outstanding at a web seed, while they are small.', 'yes'],
+      urlseed_wait_retry: ['Seconds to wait before a failed web seed is tried again.', 'yes'],
+      urlseed_max_request_bytes: ['Largest range, in bytes, to ask a web seed for.', 'yes'],
+      web_seed_name_lookup_retry: ['Seconds to wait before a host name that was not found is looked up again.', 'yes'],
+      ban_web_seeds: ['Does not use a web seed again that has sent bad data.', 'yes'],
     },
   },
   {

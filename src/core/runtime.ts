@@ -179,6 +179,11 @@ export interface HttpRequestOptions {
   readonly maxRedirects: number
   /** Whether the certificate of an https server must be valid for its host. */
   readonly verifyCertificate: boolean
+  /**
+   * False: the server is not told that it may compress, and the body comes as it sends it. That is for ranges of files.
+   * Default true.
+   */
+  readonly decompress?: boolean
   /** Refuses a host or redirect target before anything is sent to it. `null` allows it. */
   readonly filterUrl?: ((url: URL) => ErrorCode | null) | undefined
   /**
@@ -208,7 +213,7 @@ export interface HttpHead {
  */
 export interface HttpSink {
   onHead(head: HttpHead): void
-  /** @param chunk borrowed; decompressed if the server used gzip or deflate */
+  /** @param chunk borrowed; decompressed if the server used gzip or deflate, and `decompress` is not false */
   onData(chunk: Uint8Array): void
   onEnd(): void
   onError(error: ErrorCode, operation: Operation): void
@@ -222,8 +227,23 @@ export interface HttpRequest {
   abort(): void
 }
 
+/**
+ * Requests that share a connection, as long as they are for the same origin and the server agrees.
+ *
+ * Those that are on their way together are answered in their order. If one fails or is aborted, the others fail too, and
+ * pausing one pauses them all.
+ */
+export interface HttpSession {
+  /** As {@link HttpClient.request}. No more may be under way than the session was made for; `onEnd` makes room. */
+  request(options: HttpRequestOptions, sink: HttpSink): HttpRequest
+  /** Aborts what is under way and closes the connection. Idempotent. */
+  close(): void
+}
+
 export interface HttpClient {
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest
+  /** @param pipelining how many requests may be on their way at a time; default 1 */
+  session(pipelining?: number): HttpSession
 }
 
 export interface ResolveOptions {

@@ -92,7 +92,12 @@ export function escapeUrlPath(url: string): string {
   const host = parts.host.includes(':') ? `[${parts.host}]` : parts.host
   const auth = parts.auth === '' ? '' : `${parts.auth}@`
   const port = parts.port === -1 ? '' : `:${parts.port}`
-  return `${parts.protocol}://${auth}${host}${port}${parts.path.replace(PATH_PLAIN, escapeCharacter)}`
+  return `${parts.protocol}://${auth}${host}${port}${escapePath(parts.path)}`
+}
+
+/** Escapes what must not stand in a path as it is. Slashes stay. */
+export function escapePath(path: string): string {
+  return path.replace(PATH_PLAIN, escapeCharacter)
 }
 
 function escapeCharacter(character: string): string {

@@ -6,37 +6,23 @@
  */
 
 import type { ByteWriter } from '../core/byte-writer.ts'
+import type { Endpoint } from '../core/endpoint.ts'
+import type { SocketType } from '../core/enums.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
 import { FRAME_SIZE } from '../core/piece-frames.ts'
 import type { Stream, StreamHandler } from '../core/runtime.ts'
 import type { Turn, TurnEffect } from '../core/turn.ts'
-import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures, type HandshakeSink } from '../wire/handshake.ts'
+import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures } from '../wire/handshake.ts'
 import { MessageDecoder } from '../wire/message-decoder.ts'
-import type { WireSink } from '../wire/wire-sink.ts'
+import { encodeCancel, encodeRequest } from '../wire/message-encoder.ts'
+import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { SendBuffer } from './send-buffer.ts'
 
-/** What a link reports. All inside a turn. */
-export interface BtLinkOwner extends WireSink, HandshakeSink {
-  /** The outgoing connection is up. */
-  linkConnected(): void
-  /** The stream ended without our doing. The last call. */
-  linkClosed(error: ErrorCode, operation: Operation): void
-  /** Bytes came: `payload` of them block payload. Called after their messages were handled. */
-  linkReceived(payload: number, protocol: number): void
-  /** Bytes were handed to the transport. */
-  linkSent(payload: number, protocol: number): void
-  /** The transport has taken what it was given; there is room for more blocks. */
-  linkDrained(): void
-  /** How many bytes may be sent now under rate limits; the link asks before each write. */
-  sendQuota(): number
-  /** Something in the handling of an event threw: our bug. The owner closes. */
-  linkCrashed(error: unknown): void
-}
-
-export class BtLink implements StreamHandler, TurnEffect {
-  readonly stream: Stream
-  readonly #owner: BtLinkOwner
+export class BtLink implements PeerLink, StreamHandler, TurnEffect {
+  readonly mergesRequests = false
+  readonly #stream: Stream
+  readonly #owner: PeerLinkOwner
   readonly #turn: Turn
   readonly #handshake: HandshakeDecoder
   readonly decoder: MessageDecoder
@@ -46,8 +32,8 @@ export class BtLink implements StreamHandler, TurnEffect {
   /** Bytes in `Stream.write` that the transport has not reported as flushed. */
   #inFlight = 0
 
-  constructor(stream: Stream, owner: BtLinkOwner, turn: Turn) {
-    this.stream = stream
+  constructor(stream: Stream, owner: PeerLinkOwner, turn: Turn) {
+    this.#stream = stream
     this.#owner = owner
     this.#turn = turn
     this.#handshake = new HandshakeDecoder(owner)
@@ -55,27 +41,31 @@ export class BtLink implements StreamHandler, TurnEffect {
     stream.setHandler(this)
   }
 
+  get kind(): SocketType {
+    return this.#stream.kind
+  }
+
+  get local(): Endpoint {
+    return this.#stream.local
+  }
+
   get handshakeDone(): boolean {
     return this.#handshake.done
   }
 
-  /** Bytes that are not with the system yet, ours and the transport's. */
   get unsentBytes(): number {
     return this.#buffer.bytes + this.#inFlight
   }
 
-  /** Where messages are written: `encodeHave(link.out(), 5)`. They go out at the end of the turn. */
   out(): ByteWriter {
     this.#wantFlush()
     return this.#buffer.out
   }
 
-  /** As `out`, for messages that nothing waits for: they go out along with others, or when `resumeSending` is called. */
   outWithNext(): ByteWriter {
     return this.#buffer.out
   }
 
-  /** Something was written that is not with the transport yet. */
   get holdsBytes(): boolean {
     return this.#buffer.bytes > 0
   }
@@ -85,18 +75,12 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#wantFlush()
   }
 
-  /** Sends bytes that nobody changes any more, after what was written to `out()`. */
   write(view: Uint8Array): void {
     if (this.#closed) return
     this.#buffer.append(view)
     this.#wantFlush()
   }
 
-  /**
-   * Sends the payload of a `piece` message whose header was written to `out()` just before.
-   *
-   * @param framed whole `piece` messages instead, with their headers
-   */
   writeBlock(views: readonly Uint8Array[], release: () => void, framed = false): void {
     if (this.#closed) {
       release()
@@ -106,9 +90,24 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.#wantFlush()
   }
 
-  /** Sends what waits in the buffer: there is quota again, or it has waited long enough. */
   resumeSending(): void {
     this.#wantFlush()
+  }
+
+  request(piece: number, begin: number, length: number): void {
+    encodeRequest(this.out(), piece, begin, length)
+  }
+
+  cancel(piece: number, begin: number, length: number): void {
+    encodeCancel(this.out(), piece, begin, length)
+  }
+
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
   }
 
   close(): void {
@@ -118,7 +117,7 @@ export class BtLink implements StreamHandler, TurnEffect {
     this.decoder.stop()
     this.#flush(true)
     this.#buffer.clear()
-    this.stream.close()
+    this.#stream.close()
   }
 
   endOfTurn(): void {
@@ -201,7 +200,7 @@ export class BtLink implements StreamHandler, TurnEffect {
     const batch = this.#buffer.take(all ? Number.POSITIVE_INFINITY : this.#owner.sendQuota())
     if (batch === null) return
     this.#inFlight += batch.bytes
-    this.stream.write(batch.views, () => {
+    this.#stream.write(batch.views, () => {
       this.#inFlight -= batch.bytes
       batch.release()
       if (!this.#closed) this.onDrain()

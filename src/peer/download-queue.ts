@@ -12,7 +12,6 @@ import { BLOCK_SIZE } from '../core/brands.ts'
 import { FRAME_SIZE, PIECE_HEADER_SIZE } from '../core/piece-frames.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { Slot } from '../storage/slab.ts'
-import { encodeCancel, encodeRequest } from '../wire/message-encoder.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import type { PeerSession, WasteReason } from './peer-host.ts'
 import { PendingBlock, PendingBlocks } from './pending-blocks.ts'
@@ -124,16 +123,20 @@ export class DownloadQueue {
     const host = peer.host!
     if (peer.disconnecting || !host.ready || host.uploadMode || host.gracefulPause) return
     const wasEmpty = this.sent.length === 0
+    const { link } = peer
     let count = 0
-    while (this.queued.length > 0 && this.sent.length < this.desiredSize) {
+    let last: PendingBlock | null = null
+    while (this.queued.length > 0) {
+      if (this.sent.length >= this.desiredSize && !(link.mergesRequests && this.#follows(last))) break
       const pending = this.queued.shift()!
       if (host.isDownloaded(pending.piece, pending.block)) {
         host.abortRequest(peer, pending.piece, pending.block)
         continue
       }
       this.sent.push(pending)
+      last = pending
       this.outstandingBytes += pending.length
-      encodeRequest(peer.link.out(), pending.piece, pending.block * BLOCK_SIZE, pending.length)
+      link.request(pending.piece, pending.block * BLOCK_SIZE, pending.length)
       count++
     }
     if (count === 0) return
@@ -145,6 +148,14 @@ export class DownloadQueue {
       this.#session.counters.inc(C.PEER_NUM_PEERS_DOWN_REQUESTS)
       this.requestedAt = now
     }
+  }
+
+  /** Whether the next to be sent is the block right after this one. */
+  #follows(last: PendingBlock | null): boolean {
+    if (last === null) return false
+    const { blocksPerPiece } = this.#peer.host!.geometry!
+    const next = this.queued.at(0)
+    return next.piece * blocksPerPiece + next.block === last.piece * blocksPerPiece + last.block + 1
   }
 
   // ---- receiving -----------------------------------------------------------------------------------
@@ -320,7 +331,7 @@ export class DownloadQueue {
 
   #writeCancel(pending: PendingBlock): void {
     if (this.#peer.disconnecting) return
-    encodeCancel(this.#peer.link.out(), pending.piece, pending.block * BLOCK_SIZE, pending.length)
+    this.#peer.link.cancel(pending.piece, pending.block * BLOCK_SIZE, pending.length)
     this.#session.counters.inc(C.SES_NUM_OUTGOING_CANCEL)
   }
 

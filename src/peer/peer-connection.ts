@@ -24,7 +24,7 @@ import * as C from '../stats/counter-ids.ts'
 import { TransferStats } from '../stats/transfer-stats.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
-import { BtLink, type BtLinkOwner } from './bt-link.ts'
+import { BtLink } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
@@ -35,11 +35,14 @@ import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
+import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { PeerUploads } from './peer-uploads.ts'
 import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
 import { ReceiveControl } from './receive-control.ts'
 import { SuperSeedView } from './super-seed-view.ts'
+import { WebSeedLink } from './web-seed-link.ts'
+import type { WebSeedServer } from './web-seed-server.ts'
 
 /** Entry of the peer list that a connection belongs to; the fields it touches. */
 export interface PeerEntryLike {
@@ -55,7 +58,8 @@ export interface PeerEntryLike {
 
 export interface PeerInit {
   readonly session: PeerSession
-  readonly stream: Stream
+  /** To a client; or the server of a web seed. */
+  readonly stream: Stream | WebSeedServer
   readonly outgoing: boolean
   readonly peerId: Sha1Hash
   /** `null` for incoming connections: the handshake tells. */
@@ -64,9 +68,11 @@ export interface PeerInit {
   readonly quota: RateQuota
 }
 
-export class PeerConnection implements BtLinkOwner {
+export class PeerConnection implements PeerLinkOwner {
   readonly session: PeerSession
-  readonly link: BtLink
+  readonly link: PeerLink
+  /** At the other end is a web server, not a client. @see BEP 19 */
+  readonly isWebSeed: boolean
   readonly outgoing: boolean
   /** Remote address and port. */
   readonly endpoint: Endpoint
@@ -84,8 +90,8 @@ export class PeerConnection implements BtLinkOwner {
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
   readonly local: boolean
-  /** Web seeds want runs of blocks; other peers have no options of their own. */
-  readonly preferContiguous = 0
+  /** Web seeds want runs of blocks; peers have no other options of their own. */
+  readonly preferContiguous: number
   readonly pickOptions = 0
 
   host: PeerHost | null
@@ -161,8 +167,17 @@ export class PeerConnection implements BtLinkOwner {
     this.handshake = new PeerHandshake(this)
     this.download = new DownloadQueue(this, session)
     this.uploads = new PeerUploads(this)
-    this.link = new BtLink(init.stream, this, session.turn)
-    session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(init.stream.kind))
+    if (init.stream.kind === 'webSeed') {
+      this.isWebSeed = true
+      this.peerUploadOnly = true
+      this.preferContiguous = init.stream.contiguousBlocks
+      this.link = new WebSeedLink(init.stream, this, session)
+    } else {
+      this.isWebSeed = false
+      this.preferContiguous = 0
+      this.link = new BtLink(init.stream, this, session.turn)
+    }
+    session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.link.kind))
     if (this.connecting) {
       session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
       session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, this.stats.sentSyn(isV6(this.endpoint[0])))
@@ -171,7 +186,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   get socketType(): SocketType {
-    return this.link.stream.kind
+    return this.link.kind
   }
 
   get closed(): boolean {
@@ -200,7 +215,7 @@ export class PeerConnection implements BtLinkOwner {
   }
 
   localEndpoint(): Endpoint {
-    return this.link.stream.local
+    return this.link.local
   }
 
   isOutgoing(): boolean {
@@ -733,7 +748,7 @@ export class PeerConnection implements BtLinkOwner {
     this.session.counters.inc(C.NET_ON_READ_COUNTER)
     this.session.counters.inc(C.SOCK_BUFS_SOCKET_RECV_SIZE3 + sizeClass(payload + protocol))
     this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    this.host?.receivedBytes(payload, protocol)
+    if (!this.#isUnreported) this.host?.receivedBytes(payload, protocol)
     this.quota.received(this, payload + protocol)
     this.receiving.received()
   }
@@ -746,8 +761,13 @@ export class PeerConnection implements BtLinkOwner {
     this.session.counters.inc(C.NET_ON_WRITE_COUNTER)
     this.session.counters.inc(C.SOCK_BUFS_SOCKET_SEND_SIZE3 + sizeClass(payload + protocol))
     this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    this.host?.sentBytes(payload, protocol)
+    if (!this.#isUnreported) this.host?.sentBytes(payload, protocol)
     this.quota.sent(this, payload + protocol)
+  }
+
+  /** What goes through it is not the torrent's business (`report_web_seed_downloads`). */
+  get #isUnreported(): boolean {
+    return this.isWebSeed && !this.session.settings.reportWebSeedDownloads
   }
 
   /** Headers count both ways: what goes one way is acknowledged the other. */

@@ -43,7 +43,7 @@ export class PeerDhtPort {
     const peer = this.#peer
     if (this.#sent || peer.disconnecting) return
     this.#sent = true
-    const port = peer.session.dhtPort(peer.link.stream.local[0])
+    const port = peer.session.dhtPort(peer.link.local[0])
     if (port < 0) return
     encodeDhtPort(peer.link.out(), port)
     peer.session.counters.inc(C.SES_NUM_OUTGOING_DHT_PORT)

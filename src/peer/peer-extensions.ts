@@ -47,7 +47,7 @@ export class PeerExtensions {
   writeHandshake(): void {
     const { endpoint, host, link, outgoing, session } = this.#peer
     const { settings, counters } = session
-    const port = outgoing ? session.listenPort(link.stream.local[0]) : 0
+    const port = outgoing ? session.listenPort(link.local[0]) : 0
     const metadataSize = host!.metadata()?.length ?? 0
     encodeExtendedHandshake(link.out(), {
       ids: {
@@ -125,7 +125,7 @@ export class PeerExtensions {
     if (handshake.client !== '') peer.clientVersion = textToBytes(handshake.client)
     if (handshake.requestQueue > 0) peer.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
     if (handshake.yourIp !== null) {
-      session.voteExternalAddress(peer.link.stream.local, handshake.yourIp, peer.endpoint[0])
+      session.voteExternalAddress(peer.link.local, handshake.yourIp, peer.endpoint[0])
     }
     if (handshake.uploadOnly) this.#setPeerUploadOnly(true)
     if (peer.disconnecting || host.isPrivate) return

@@ -89,7 +89,7 @@ export class PeerPex {
   /** Where others may connect to this peer; `null` if that is not known, or nobody is there. */
   endpoint(): Endpoint | null {
     const peer = this.#peer
-    if (peer.connecting || peer.inHandshake || peer.disconnecting) return null
+    if (peer.connecting || peer.inHandshake || peer.disconnecting || peer.isWebSeed) return null
     if (peer.outgoing) return peer.endpoint
     return this.#listenPort === 0 ? null : [peer.endpoint[0], this.#listenPort]
   }

@@ -53,7 +53,8 @@ export function tickUnattached(peer: PeerConnection, now: number): void {
 function isTimedOut(peer: PeerConnection, now: number): boolean {
   const { settings } = peer.session
   const host = peer.host!
-  const silence = now - peer.lastReceive
+  const silence = peer.isWebSeed ? now - Math.max(peer.lastReceive, peer.download.lastRequest) : now - peer.lastReceive
+  const patience = peer.isWebSeed ? settings.urlseedTimeout : settings.peerTimeout
   if (peer.connecting) {
     const limit = settings.peerConnectTimeout + 3 * (peer.entry?.failcount ?? 0)
     if (silence <= limit * 1000) return false
@@ -68,7 +69,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     }
     return end(peer, LibtorrentErrors.timedOutNoHandshake)
   }
-  if (silence > settings.peerTimeout * 1000 && peer.uploads.queue.readingBytes === 0) {
+  if (silence > patience * 1000 && peer.uploads.queue.readingBytes === 0) {
     return end(peer, LibtorrentErrors.timedOutInactivity)
   }
   const idle = now - Math.max(peer.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)

@@ -37,7 +37,7 @@ export class ReceiveControl {
   pause(): void {
     if (this.#paused || this.#peer.disconnecting) return
     this.#paused = true
-    this.#peer.link.stream.pause()
+    this.#peer.link.pause()
   }
 
   pauseForMemory(): void {
@@ -52,7 +52,7 @@ export class ReceiveControl {
     this.#forMemory = false
     if (!this.#paused || this.#forSending || !quota.mayReceive) return
     this.#paused = false
-    link.stream.resume()
+    link.resume()
   }
 
   /** Not much room, but enough to go on with: what holds the rest are blocks that others are receiving. */

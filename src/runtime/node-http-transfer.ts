@@ -2,33 +2,38 @@
 
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
-import { Client, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { ProxyType } from '../core/enums.ts'
 import { type ErrorCode, errorCodeOf, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
-import type { HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
+import type { HttpHead, HttpRequestOptions, HttpSink, ProxyOptions, Resolver } from '../core/runtime.ts'
 import { ContentDecoder } from './node-content-decoder.ts'
 import { endOfFile, genericError, operationOf } from './node-errors.ts'
 import { GatedSocket } from './node-gated-socket.ts'
 import { HttpConnection } from './node-http-connection.ts'
+import { type GiveSocket, HttpLine, type LineUser } from './node-http-line.ts'
+import type { KeptLine } from './node-http-session.ts'
 import { proxyAuthorization } from './node-proxy.ts'
 
 /** Credentials that are for one server only. */
 const PRIVATE_HEADERS = new Set(['authorization', 'cookie'])
 
-export class HttpTransfer {
+export class HttpTransfer implements LineUser {
   readonly #options: HttpRequestOptions
   readonly #sink: HttpSink
   readonly #resolver: Resolver
+  /** Where the connection comes from and is left, if others are to use it too. */
+  readonly #kept: KeptLine | null
   #redirectsLeft: number
   #done = false
   #paused = false
-  /** Events of an earlier hop that come late are told apart by their client. */
-  #client: Client | null = null
-  #connection: HttpConnection | null = null
-  #gate: GatedSocket | null = null
-  /** Body that was parsed already when `pause` was called, and whether it was the last of it. */
+  /** Events of an earlier hop that come late are told apart by their line. */
+  #line: HttpLine | null = null
+  /** Of this hop. */
+  #url: URL | null = null
+  /** What was parsed already when `pause` was called, or before its turn, and whether it was the last of it. */
+  #heldHead: HttpHead | null = null
   #held: Uint8Array[] = []
   #heldEnd = false
   #decoder: ContentDecoder | null = null
@@ -38,10 +43,11 @@ export class HttpTransfer {
   #answerDue = false
   #timer: NodeJS.Timeout | null = null
 
-  constructor(options: HttpRequestOptions, sink: HttpSink, resolver: Resolver) {
+  constructor(options: HttpRequestOptions, sink: HttpSink, resolver: Resolver, kept: KeptLine | null = null) {
     this.#options = options
     this.#sink = sink
     this.#resolver = resolver
+    this.#kept = kept
     this.#redirectsLeft = options.maxRedirects
   }
 
@@ -59,7 +65,7 @@ export class HttpTransfer {
 
   pause(): void {
     this.#paused = true
-    this.#gate?.shut()
+    this.#line?.gate?.shut()
     this.#decoder?.pause()
     this.#stopTimer()
   }
@@ -67,13 +73,17 @@ export class HttpTransfer {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    queueMicrotask(() => {
-      if (this.#done || this.#paused) return
-      this.#startTimer()
-      this.#decoder?.resume()
-      this.#deliverHeld()
-      if (!this.#done && !this.#paused && this.#decoder?.full !== true) this.#gate?.open()
-    })
+    queueMicrotask(() => this.#flow())
+  }
+
+  /** Gives what is held back, and lets more come. */
+  #flow(): void {
+    if (this.#done || this.#paused) return
+    this.#startTimer()
+    this.#deliverHeld()
+    if (this.#done || this.#paused) return
+    if (this.#heldHead === null) this.#decoder?.resume()
+    if (this.#decoder?.full !== true) this.#line?.gate?.open()
   }
 
   abort(): void {
@@ -92,50 +102,35 @@ export class HttpTransfer {
       this.#fail(refused, Operation.bittorrent)
       return
     }
-    const connection = new HttpConnection(url, this.#options, this.#resolver)
-    this.#connection = connection
-    const client = new Client(url.origin, {
-      connect: (_where, give) => {
-        connection.open({
-          connected: socket => {
-            this.#answerDue = true
-            this.#startTimer()
-            const gate = new GatedSocket(socket)
-            if (this.#paused) gate.shut()
-            this.#gate = gate
-            // All that is asked of it is a duplex stream.
-            give(null, gate as unknown as Socket)
-          },
-          failed: (error, operation) => {
-            if (this.#client === client) this.#fail(error, operation)
-            // The client is gone by then; it only wants to hear that there is no socket.
-            give(new Error(error.message()), null)
-          },
-        })
-      },
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    })
-    this.#client = client
+    const line =
+      this.#kept?.lineTo(url.origin, () => new HttpLine(url.origin, this.#kept!.pipelining)) ?? new HttpLine(url.origin)
+    this.#line = line
+    this.#url = url
+    line.join(this)
+    if (line.isOpen && line.isNext(this)) this.#awaitAnswer()
+    if (this.#paused) line.gate?.shut()
     const plainProxy = url.protocol === 'http:' ? httpProxy(this.#options.proxy) : null
     const path = url.pathname + url.search
-    const sent: Record<string, string> = { 'accept-encoding': 'gzip', ...lowerCaseNames(headers) }
+    const sent = lowerCaseNames(headers)
+    if (this.#options.decompress !== false) sent['accept-encoding'] ??= 'gzip'
     if (authorization !== null) sent['authorization'] = authorization
     if (plainProxy !== null) {
       const proxyLogin = proxyAuthorization(plainProxy)
       if (proxyLogin !== null) sent['proxy-authorization'] = proxyLogin
     }
     try {
-      client.dispatch(
+      line.client.dispatch(
         {
           origin: url.origin,
           path: plainProxy === null ? path : url.origin + path,
           method: this.#options.method ?? 'GET',
           headers: sent,
           body: this.#options.body ?? null,
-          reset: true,
+          reset: this.#kept === null,
+          // else no request is sent behind it until its answer begins
+          blocking: false,
         },
-        new HopHandler(client, this, url, authorization, headers),
+        new HopHandler(line, this, url, authorization, headers),
       )
     } catch {
       this.#fail(genericError(constants.errno.EINVAL), Operation.bittorrent)
@@ -143,8 +138,45 @@ export class HttpTransfer {
   }
 
   /** @internal */
-  owns(client: Client): boolean {
-    return !this.#done && this.#client === client
+  openLine(line: HttpLine, give: GiveSocket): void {
+    // a kept connection may turn out to be gone: the new one keeps its own time
+    this.#stopTimer()
+    this.#answerDue = false
+    const connection = new HttpConnection(this.#url ?? new URL(line.origin), this.#options, this.#resolver)
+    line.connection = connection
+    connection.open({
+      connected: socket => {
+        const gate = new GatedSocket(socket)
+        if (this.#paused) gate.shut()
+        line.gate = gate
+        this.#awaitAnswer()
+        // All that is asked of it is a duplex stream.
+        give(null, gate as unknown as Socket)
+      },
+      failed: (error, operation) => {
+        if (this.#line === line) this.#fail(error, operation)
+        // The client is gone by then; it only wants to hear that there is no socket.
+        give(new Error(error.message()), null)
+      },
+    })
+  }
+
+  /** @internal */
+  nextInLine(line: HttpLine): void {
+    if (this.#paused) line.gate?.shut()
+    if (line.isOpen) this.#awaitAnswer()
+    // the request before has yet to be told that it is over
+    queueMicrotask(() => this.#flow())
+  }
+
+  /** @internal */
+  lineLost(): void {
+    queueMicrotask(() => this.#fail(genericError(constants.errno.ECANCELED), Operation.sockRead))
+  }
+
+  /** @internal */
+  owns(line: HttpLine): boolean {
+    return !this.#done && this.#line === line
   }
 
   /** @internal @returns where to go instead of reading this response, or `null` */
@@ -178,14 +210,20 @@ export class HttpTransfer {
   /** @internal */
   head(status: number, statusText: string, headers: Readonly<Record<string, string>>, url: URL): void {
     this.#progress()
-    this.#encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
-    this.#sink.onHead({
-      status,
-      statusText,
-      headers,
-      url: url.href,
-      remoteAddress: this.#connection?.remoteAddress ?? '',
-    })
+    if (this.#options.decompress !== false) this.#encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
+    const remoteAddress = this.#line?.connection?.remoteAddress ?? ''
+    const head = { status, statusText, headers, url: url.href, remoteAddress }
+    if (this.#isNext) this.#sink.onHead(head)
+    else this.#heldHead = head
+  }
+
+  /** The answers before its own are over. */
+  get #isNext(): boolean {
+    return this.#line?.isNext(this) === true
+  }
+
+  get #holdsBack(): boolean {
+    return this.#paused || this.#heldHead !== null || this.#held.length > 0
   }
 
   /** @internal */
@@ -199,22 +237,22 @@ export class HttpTransfer {
     if (chunk.length === 0) return
     if (this.#decoder === null) {
       if (!ContentDecoder.knows(this.#encoding)) {
-        if (this.#paused || this.#held.length > 0) this.#held.push(chunk)
+        if (this.#holdsBack) this.#held.push(chunk)
         else this.#sink.onData(chunk)
         return
       }
       this.#decoder = new ContentDecoder(this.#encoding, chunk[0]!, this.#options.maxBodyBytes, {
         onData: decoded => this.#decoded(decoded),
         onRoom: () => {
-          if (!this.#paused && !this.#done) this.#gate?.open()
+          if (!this.#paused && !this.#done) this.#line?.gate?.open()
         },
         onEnd: () => this.#end(),
         onError: error => this.#fail(error, Operation.bittorrent),
       })
-      if (this.#paused) this.#decoder.pause()
+      if (this.#holdsBack) this.#decoder.pause()
     }
     this.#decoder.write(chunk)
-    if (this.#decoder.full) this.#gate?.shut()
+    if (this.#decoder.full) this.#line?.gate?.shut()
   }
 
   /** @internal */
@@ -222,7 +260,7 @@ export class HttpTransfer {
     this.#stopTimer()
     this.#answerDue = false
     if (this.#decoder !== null) this.#decoder.end()
-    else if (this.#paused || this.#held.length > 0) this.#heldEnd = true
+    else if (this.#holdsBack) this.#heldEnd = true
     else this.#end()
   }
 
@@ -235,11 +273,16 @@ export class HttpTransfer {
     else if (text === 'UND_ERR_HEADERS_OVERFLOW') this.#fail(genericError(constants.errno.EFBIG), Operation.sockRead)
     else if (text === 'UND_ERR_SOCKET' || text === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
       this.#fail(endOfFile(), Operation.sockRead)
+    else if (text === 'UND_ERR_DESTROYED') this.#fail(genericError(constants.errno.ECANCELED), Operation.sockRead)
     else if (text === 'UND_ERR_INVALID_ARG') this.#fail(genericError(constants.errno.EINVAL), Operation.bittorrent)
     else this.#fail(errorCodeOf(error), operationOf(error, Operation.sockRead))
   }
 
   #deliverHeld(): void {
+    if (!this.#isNext) return
+    const head = this.#heldHead
+    this.#heldHead = null
+    if (head !== null) this.#sink.onHead(head)
     while (this.#held.length > 0 && !this.#paused && !this.#done) this.#sink.onData(this.#held.shift()!)
     if (this.#heldEnd && this.#held.length === 0 && !this.#paused) this.#end()
   }
@@ -251,6 +294,12 @@ export class HttpTransfer {
 
   #end(): void {
     if (this.#done) return
+    const line = this.#line
+    if (this.#kept !== null && line !== null) {
+      this.#line = null
+      line.leave(this)
+      this.#kept.left(line)
+    }
     this.abort()
     this.#sink.onEnd()
   }
@@ -262,16 +311,20 @@ export class HttpTransfer {
   }
 
   #release(): void {
-    const client = this.#client
-    this.#client = null
-    this.#gate = null
+    const line = this.#line
+    this.#line = null
+    this.#heldHead = null
     this.#held = []
     this.#heldEnd = false
-    this.#connection?.cancel()
-    this.#connection = null
     this.#decoder?.cancel()
     this.#decoder = null
-    client?.destroy(null, ignore)
+    line?.close(this)
+  }
+
+  /** The request is with the server: it is timed from now on. */
+  #awaitAnswer(): void {
+    this.#answerDue = true
+    this.#startTimer()
   }
 
   #startTimer(): void {
@@ -294,20 +347,20 @@ export class HttpTransfer {
 
 /** Passes on what one hop's client reports, until the hop is over. */
 class HopHandler implements Dispatcher.DispatchHandler {
-  readonly #client: Client
+  readonly #line: HttpLine
   readonly #transfer: HttpTransfer
   readonly #url: URL
   readonly #authorization: string | null
   readonly #headers: Readonly<Record<string, string>>
 
   constructor(
-    client: Client,
+    line: HttpLine,
     transfer: HttpTransfer,
     url: URL,
     authorization: string | null,
     headers: Readonly<Record<string, string>>,
   ) {
-    this.#client = client
+    this.#line = line
     this.#transfer = transfer
     this.#url = url
     this.#authorization = authorization
@@ -322,7 +375,7 @@ class HopHandler implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
     statusText?: string,
   ): void {
-    if (!this.#transfer.owns(this.#client) || status < 200) return
+    if (!this.#transfer.owns(this.#line) || status < 200) return
     const flat = flatten(headers)
     const target = this.#transfer.redirectTarget(status, flat['location'], this.#url)
     if (target === 'failed') return
@@ -331,19 +384,17 @@ class HopHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#transfer.owns(this.#client)) this.#transfer.body(chunk)
+    if (this.#transfer.owns(this.#line)) this.#transfer.body(chunk)
   }
 
   onResponseEnd(): void {
-    if (this.#transfer.owns(this.#client)) this.#transfer.bodyEnd()
+    if (this.#transfer.owns(this.#line)) this.#transfer.bodyEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#transfer.owns(this.#client)) this.#transfer.broken(error)
+    if (this.#transfer.owns(this.#line)) this.#transfer.broken(error)
   }
 }
-
-function ignore(): void {}
 
 function httpProxy(proxy: ProxyOptions | null | undefined): ProxyOptions | null {
   return proxy != null && (proxy.type === ProxyType.http || proxy.type === ProxyType.httpPw) ? proxy : null

@@ -2,7 +2,8 @@
 
 import { errorCodeOf } from '../core/error-code.ts'
 import { Operation } from '../core/operation.ts'
-import type { HttpClient, HttpRequest, HttpRequestOptions, HttpSink, Resolver } from '../core/runtime.ts'
+import type { HttpClient, HttpRequest, HttpRequestOptions, HttpSession, HttpSink, Resolver } from '../core/runtime.ts'
+import { type KeptLine, NodeHttpSession } from './node-http-session.ts'
 import type { HttpTransfer } from './node-http-transfer.ts'
 
 type TransferModule = typeof import('./node-http-transfer.ts')
@@ -22,8 +23,16 @@ export class NodeHttpClient implements HttpClient {
   }
 
   request(options: HttpRequestOptions, sink: HttpSink): HttpRequest {
+    return this.#start(options, sink, null)
+  }
+
+  session(pipelining = 1): HttpSession {
+    return new NodeHttpSession(Math.max(1, pipelining), (options, sink, kept) => this.#start(options, sink, kept))
+  }
+
+  #start(options: HttpRequestOptions, sink: HttpSink, kept: KeptLine | null): HttpRequest {
     const request = new NodeHttpRequest(sink)
-    request.start(options, this.#resolver)
+    request.start(options, this.#resolver, kept)
     return request
   }
 }
@@ -38,11 +47,11 @@ class NodeHttpRequest implements HttpRequest {
     this.#sink = sink
   }
 
-  start(options: HttpRequestOptions, resolver: Resolver): void {
+  start(options: HttpRequestOptions, resolver: Resolver, kept: KeptLine | null): void {
     load().then(
       module => {
         if (this.#aborted) return
-        this.#transfer = new module.HttpTransfer(options, this.#sink, resolver)
+        this.#transfer = new module.HttpTransfer(options, this.#sink, resolver, kept)
         if (this.#paused) this.#transfer.pause()
         this.#transfer.start()
       },

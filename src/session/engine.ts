@@ -11,7 +11,7 @@ import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '..
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isV6 } from '../core/endpoint.ts'
+import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
 import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
 import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -249,6 +249,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       alerts: this.alerts,
       disk: this.disk,
       resolver: runtime.resolver,
+      http: runtime.http,
       peers: this.peers,
       registry: this.registry,
       connects: this,
@@ -529,6 +530,11 @@ export class Engine implements ConnectPort, DiscoveryPort {
   connect(to: Endpoint): Stream {
     const { settings } = this
     return this.runtime.connect({ to, local: this.#outgoing.next(to), proxy: proxyFor(settings, 'peer') })
+  }
+
+  outgoingAddress(to: Endpoint): string | null {
+    const address = this.#outgoing.next(to)?.[0] ?? null
+    return address === null || isUnspecified(address) ? null : address
   }
 
   boosted(): void {

@@ -193,7 +193,7 @@ class ChokeFace implements UnchokePeer {
     return this.peer.ignoresUnchokeSlots
   }
   get isWebSeed(): boolean {
-    return false
+    return this.peer.isWebSeed
   }
   get isTorrentPaused(): boolean {
     return this.torrent.isPaused

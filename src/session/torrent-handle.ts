@@ -640,9 +640,19 @@ export class TorrentHandle {
 
   // ---- web seeds ---------------------------------------------------------------------------------------
 
-  /** URLs of BEP 19 web seeds that are known. */
+  /** URLs of the web seeds that are known and not banned, sorted. @see BEP 19 */
   urlSeeds(): string[] {
-    return this.torrent().urlSeeds.slice()
+    return this.torrent().webSeeds.urls()
+  }
+
+  /** Adds a web seed; nothing happens if it is known. Its faults come as `UrlSeedAlert`. */
+  addUrlSeed(url: string): void {
+    this.#call(torrent => torrent.webSeeds.add(url))
+  }
+
+  /** Removes a web seed and closes its connection. */
+  removeUrlSeed(url: string): void {
+    this.#call(torrent => torrent.webSeeds.remove(url))
   }
 
   #call<T>(fn: (torrent: Torrent) => T): T {

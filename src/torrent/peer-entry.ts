@@ -74,8 +74,8 @@ const MAX_KIB = 0x7fffffff
 export class PeerEntry {
   /** Unique in its torrent while the entry is known; what the picker attributes blocks to. */
   readonly id: PeerRef
-  /** Canonical address text. */
-  readonly address: string
+  /** Canonical address text. Only that of a web seed changes, which is not in the list that is sorted by it. */
+  address: string
   port: number
   connection: ListedConnection | null = null
   /** Session time in seconds of the last attempt or end of connection; 0: never. */

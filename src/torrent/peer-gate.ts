@@ -170,6 +170,7 @@ export class PeerGate implements PeerHost {
     const { alerts } = torrent.env
     if (peer.availability.counted) this.peerLostAll(peer)
     torrent.swarm.remove(peer)
+    if (peer.isWebSeed) torrent.webSeeds.closed(peer, error, operation, severity)
     if (error.failed()) {
       if (severity === Severity.peerError && alerts.wants(PeerErrorAlert)) {
         alerts.post(new PeerErrorAlert(torrent, peer.endpoint, peer.pid, operation, error))
@@ -393,7 +394,7 @@ export class PeerGate implements PeerHost {
 
   maybeUnchoke(peer: PeerConnection): void {
     const torrent = this.#torrent
-    if (!peer.amChoking || !torrent.ready) return
+    if (!peer.amChoking || !torrent.ready || peer.isWebSeed) return
     if (peer.ignoresUnchokeSlots || (torrent.hasFreeUploadSlot && torrent.env.choker.mayUnchoke(peer))) {
       torrent.unchoke(peer)
     }

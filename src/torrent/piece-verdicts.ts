@@ -34,7 +34,7 @@ export class PieceVerdicts {
    */
   blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
     this.#countFailed(this.#torrent.content!.geometry.blockSize(piece, block))
-    this.#distrust([from], () => true)
+    this.#distrust([from], ref => this.#mayBan(ref, piece))
   }
 
   /** The hashes of the blocks of a piece that failed have come: now it is known who sent what was bad. */
@@ -75,13 +75,13 @@ export class PieceVerdicts {
     if (peers.size === 0) return // it was on disk like that
     if (bad !== null && bad.length > 0) {
       this.#countFailed(bad.reduce((sum, block) => sum + geometry.blockSize(piece, block), 0))
-      this.#distrust(peers, () => true)
+      this.#distrust(peers, ref => this.#mayBan(ref, piece))
       return
     }
     this.#countFailed(geometry.pieceSize(piece))
     this.#smartBan ??= new SmartBan()
     const guilty = new Set(this.#smartBan.pieceFailed(piece, from, digests(blockHashes)))
-    this.#distrust(peers, ref => peers.size === 1 || guilty.has(ref))
+    this.#distrust(peers, ref => guilty.has(ref) || (peers.size === 1 && this.#mayBan(ref, piece)))
   }
 
   /**
@@ -116,6 +116,12 @@ export class PieceVerdicts {
       entry.hashfails++
       if (entry.trustPoints <= LOWEST_TRUST || isGuilty(ref)) this.#ban(ref)
     }
+  }
+
+  /** Whether the sender of what is bad is banned for it. */
+  #mayBan(ref: PeerRef, piece: PieceIndex): boolean {
+    const entry = this.#torrent.swarm.entry(ref)
+    return entry !== undefined && this.#torrent.webSeeds.mayBan(entry, piece)
   }
 
   forgetPeer(ref: PeerRef): void {

@@ -66,7 +66,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.infoHashes = torrent.infoHashes
   p.name = torrent.name()
   p.dhtNodes = torrent.dhtNodes.slice()
-  p.urlSeeds = torrent.urlSeeds.slice()
+  p.urlSeeds = torrent.webSeeds.savedUrls()
   p.userdata = torrent.userdata
   for (const tracker of torrent.announcer.trackers(now, env.clock.posixSeconds())) {
     p.trackers.push(tracker.url)

@@ -107,10 +107,10 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   const { stats, download, link } = peer
   const entry = peer.entry as PeerEntry | null
   const p = new PeerInfo()
-  p.setEndpoints(peer.endpoint, link.stream.local)
+  p.setEndpoints(peer.endpoint, link.local)
   p.pid = peer.pid
   p.client = peer.clientVersion
-  p.connectionType = PeerInfo.standardBittorrent
+  p.connectionType = peer.isWebSeed ? PeerInfo.webSeed : PeerInfo.standardBittorrent
   p.upSpeed = stats.uploadRate()
   p.downSpeed = stats.downloadRate()
   p.payloadUpSpeed = stats.uploadPayloadRate()

@@ -7,12 +7,14 @@ import { PeerBanAlert, PeerBlockedAlert } from '../alert/peer-alerts.ts'
 import type { PieceIndex } from '../core/brands.ts'
 import { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
-import { PeerBlockedReason, PexFlags } from '../core/enums.ts'
+import { PeerBlockedReason, PexFlags, SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
+import type { Stream } from '../core/runtime.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerHost } from '../peer/peer-host.ts'
+import type { WebSeedServer } from '../peer/web-seed-server.ts'
 import * as C from '../stats/counter-ids.ts'
 import { type PeerEntry, PeerSource } from './peer-entry.ts'
 import { PeerList, type PeerListHost } from './peer-list.ts'
@@ -143,7 +145,7 @@ export class Swarm implements PeerListHost {
   }
 
   ban(entry: PeerEntry): void {
-    if (entry.banned) return
+    if (entry.banned || (entry.webSeed && !this.#env.settings.banWebSeeds)) return
     this.list.banPeer(entry)
     this.#env.counters.inc(C.PEER_NUM_BANNED_PEERS)
     const { alerts } = this.#env
@@ -198,8 +200,17 @@ export class Swarm implements PeerListHost {
     if (this.#host.aborted || entry.connection !== null || entry.banned) return false
     if (!settings.enableOutgoingTcp) return false
     entry.lastConnected = this.#env.sessionTime()
-    const endpoint = entry.endpoint()
-    const stream = this.#env.connects.connect(endpoint)
+    const stream = this.#env.connects.connect(entry.endpoint())
+    this.#begin(entry, stream, stream.kind)
+    return true
+  }
+
+  /** Starts a connection to a web seed. */
+  connectWebSeed(entry: PeerEntry, server: WebSeedServer): PeerConnection {
+    return this.#begin(entry, server, server.secure ? SocketType.tcpSsl : SocketType.tcp)
+  }
+
+  #begin(entry: PeerEntry, stream: Stream | WebSeedServer, kind: SocketType): PeerConnection {
     const peer = new PeerConnection({
       session: this.#env.peers,
       stream,
@@ -207,7 +218,7 @@ export class Swarm implements PeerListHost {
       peerId: new Sha1Hash(this.#env.connects.newPeerId()),
       host: this.#host.host,
       torrentId: this.#host.alertSource.id,
-      quota: this.#env.limits.quotaFor(this.#host.alertSource, endpoint, stream.kind),
+      quota: this.#env.limits.quotaFor(this.#host.alertSource, entry.endpoint(), kind),
     })
     peer.setPeerEntry(entry)
     this.list.setConnection(entry, peer)
@@ -215,7 +226,7 @@ export class Swarm implements PeerListHost {
     this.#enter(peer)
     this.#env.counters.inc(C.PEER_CONNECTION_ATTEMPTS)
     this.#host.host.alert(peer, { kind: 'connect', outgoing: true })
-    return true
+    return peer
   }
 
   /** Connects to several peers at once after a start or the first tracker response. */

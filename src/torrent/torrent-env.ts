@@ -3,7 +3,7 @@
 import type { AlertQueue } from '../alert/alert-queue.ts'
 import type { InfoHash, Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
-import type { Clock, Resolver, Rng, Stream } from '../core/runtime.ts'
+import type { Clock, HttpClient, Resolver, Rng, Stream } from '../core/runtime.ts'
 import type { Turn } from '../core/turn.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerSession } from '../peer/peer-host.ts'
@@ -28,6 +28,7 @@ export interface TorrentEnv {
   readonly alerts: AlertQueue
   readonly disk: DiskIo
   readonly resolver: Resolver
+  readonly http: HttpClient
   /** What connections get. */
   readonly peers: PeerSession
   readonly registry: RegistryPort
@@ -78,6 +79,8 @@ export interface RegistryPort {
 export interface ConnectPort {
   /** Starts a connection. */
   connect(to: Endpoint): Stream
+  /** Address that a connection to there is to start from; `null` leaves it to the system. */
+  outgoingAddress(to: Endpoint): string | null
   /** A connection was started ahead of its turn: it counts against `connection_speed`. */
   boosted(): void
   /** Connections, half-open ones too, and their limit. */

@@ -62,6 +62,7 @@ import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
+import { WebSeeds } from './web-seeds.ts'
 
 /** Shown as a file where an error is about no file. */
 const NO_FILE = TorrentStatus.errorFileNone
@@ -154,7 +155,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   readonly createdBy: string
   readonly creationDate: number
   readonly dhtNodes: [host: string, port: number][]
-  readonly urlSeeds: string[]
+  readonly webSeeds: WebSeeds
 
   constructor(id: TorrentId, params: AddTorrentParams, handle: TorrentHandle, env: TorrentEnv, sessionPaused: boolean) {
     const { flags } = params
@@ -188,7 +189,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.createdBy = params.createdBy
     this.creationDate = params.creationDate
     this.dhtNodes = params.dhtNodes
-    this.urlSeeds = params.urlSeeds.slice()
     this.peerId = env.connects.newPeerId()
     this.state = { kind: params.ti === null ? 'needsMetadata' : 'checkingResume' }
     this.times = new ActiveTimes(params)
@@ -203,6 +203,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.announcer = new Announcer(env.settings, new TorrentAnnounces(this), key, params.trackerid)
     addTrackers(this.announcer, params, env)
     this.dht = new DhtAnnounces(this)
+    this.webSeeds = new WebSeeds(this, params)
   }
 
   // ---- what it is --------------------------------------------------------------------------------
@@ -406,6 +407,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
     this.#startAnnouncing()
+    this.webSeeds.connect()
     this.listsChanged()
   }
 
@@ -912,6 +914,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
       (this.swarm.size > 0 ||
         this.uploadMode ||
         this.deadlines.size > 0 ||
+        this.webSeeds.wantsTick ||
         (this.content?.openTransfers?.hasUnwritten ?? false) ||
         !this.stats.isIdle())
     )
@@ -932,6 +935,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
         if (!peer.disconnecting) secondTick(peer, now, elapsedMs)
       }
       this.content?.spill(now - SPILL_AGE_MS)
+      this.webSeeds.connect()
     }
     this.totalUploaded += this.stats.sinceTick(UPLOAD_PAYLOAD)
     this.totalDownloaded += this.stats.sinceTick(DOWNLOAD_PAYLOAD)

@@ -38,7 +38,7 @@ export type TrackerSettings = Pick<
 
 /** What tracker requests need of the session. */
 export interface TrackerManagerPort {
-  readonly http: HttpClient
+  readonly http: Pick<HttpClient, 'request'>
   readonly resolver: Resolver
   readonly rng: Rng
   /** Milliseconds, monotonic. */

@@ -210,3 +210,109 @@ describe('https', () => {
     expect(silent.error!.message()).toBe('timed out')
   })
 })
+
+/** The next of a row of numbers that is the same in every run, below `limit`. */
+function dice(): (limit: number) => number {
+  let state = 12345
+  return limit => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0
+    return (state >>> 8) % limit
+  }
+}
+
+test('whatever servers answer to requests in a row, each request ends, and nothing is thrown', async () => {
+  const roll = dice()
+  const answers: ((socket: Socket, body: string) => void)[] = [
+    socket => socket.resetAndDestroy(),
+    socket => socket.end(),
+    (socket, body) =>
+      socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`),
+    (socket, body) => socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length + 5}\r\n\r\n${body}`),
+    socket => socket.write('garbage\r\n\r\n'),
+    (socket, body) => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}and more`),
+    (socket, body) =>
+      socket.write(
+        `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+      ),
+    (socket, body) => socket.end(`HTTP/1.1 200 OK\r\n\r\n${body}`),
+    socket => socket.write('HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 2\r\n\r\nno'),
+    socket => socket.write('HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+    (socket, body) =>
+      socket.write(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`),
+  ]
+  const server = createServer(socket => {
+    socket.on('error', () => socket.destroy())
+    let text = ''
+    socket.on('data', chunk => {
+      text += chunk.toString('latin1')
+      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+        text = text.slice(end + 4)
+        const body = 'x'.repeat(1 + roll(5000))
+        const odd = answers[roll(answers.length * 2)]
+        if (odd !== undefined) odd(socket, body)
+        else socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+      }
+    })
+  })
+  open.push(server)
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  const { http } = createNodeRuntime()
+  let ended = 0
+  let failed = 0
+  for (let round = 0; round < 250; round++) {
+    const depth = 1 + roll(5)
+    const session = http.session(depth)
+    const requests: { pause(): void; resume(): void }[] = []
+    let more = depth + roll(10)
+    let broken = false
+    await new Promise<void>(resolve => {
+      let left = 0
+      const over = () => {
+        if (--left === 0) resolve()
+      }
+      const start = () => {
+        more--
+        left++
+        const options = {
+          url: `http://127.0.0.1:${port}/`,
+          timeoutMs: 300,
+          maxBodyBytes: roll(4) === 0 ? 1000 : 100_000,
+          maxRedirects: roll(2),
+          verifyCertificate: true,
+        }
+        const request = session.request(options, {
+          onHead() {},
+          onData() {
+            if (roll(10) !== 0) return
+            for (const each of requests) each.pause()
+            setTimeout(() => {
+              for (const each of requests) each.resume()
+            }, roll(3))
+          },
+          onEnd() {
+            ended++
+            if (!broken && more > 0) start()
+            over()
+          },
+          onError() {
+            failed++
+            broken = true
+            over()
+          },
+        })
+        requests.push(request)
+      }
+      for (let i = 0; i < depth; i++) start()
+      if (roll(15) === 0) {
+        setTimeout(() => {
+          session.close()
+          resolve()
+        }, roll(4))
+      }
+    })
+    session.close()
+  }
+  expect(ended).toBeGreaterThan(100)
+  expect(failed).toBeGreaterThan(100)
+}, 60_000)

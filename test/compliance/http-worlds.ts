@@ -14,26 +14,37 @@ export const nodeHttpWorld: HttpWorldFactory = {
     serve: server =>
       new Promise(resolve => {
         const sockets = new Set<Socket>()
+        let connections = 0
         const listening = createServer(socket => {
+          const connection = ++connections
           sockets.add(socket)
           socket.on('close', () => sockets.delete(socket))
           socket.on('error', () => socket.destroy())
           let received = Buffer.alloc(0)
-          socket.on('data', chunk => {
-            received = Buffer.concat([received, chunk])
+          // one request after the other, as they come
+          const next = (): boolean => {
             const end = received.indexOf('\r\n\r\n')
-            if (end < 0) return
+            if (end < 0) return false
             const [first = '', ...lines] = received.toString('latin1', 0, end).split('\r\n')
             const headers: Record<string, string> = {}
             for (const line of lines) {
               const colon = line.indexOf(':')
               headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
             }
-            const body = received.subarray(end + 4)
-            if (body.length < Number(headers['content-length'] ?? 0)) return
+            const length = Number(headers['content-length'] ?? 0)
+            if (received.length < end + 4 + length) return false
+            const body = received.subarray(end + 4, end + 4 + length)
+            received = received.subarray(end + 4 + length)
             const [method = '', path = ''] = first.split(' ')
             const url = new URL(path, `http://${headers['host']}`)
-            answer(socket, server({ method, url, headers, body, from: socket.remoteAddress ?? '' }))
+            const from = socket.remoteAddress ?? ''
+            const keep = headers['connection'] !== 'close'
+            answer(socket, server({ method, url, headers, body, from, connection }), keep)
+            return true
+          }
+          socket.on('data', chunk => {
+            received = Buffer.concat([received, chunk])
+            while (next()) {}
           })
         })
         listening.listen(0, '127.0.0.1', () => {
@@ -51,7 +62,7 @@ export const nodeHttpWorld: HttpWorldFactory = {
   }),
 }
 
-function answer(socket: Socket, response: ServedResponse): void {
+function answer(socket: Socket, response: ServedResponse, keep: boolean): void {
   if (response.fault === 'silence') return
   if (response.fault === 'reset') {
     socket.resetAndDestroy()
@@ -68,7 +79,11 @@ function answer(socket: Socket, response: ServedResponse): void {
   socket.write(
     `HTTP/1.1 ${status} ${response.statusText ?? (status === 200 ? 'OK' : '')}\r\n${lines.join('\r\n')}\r\n\r\n`,
   )
-  socket.end(response.fault === 'cut' ? body.subarray(0, body.length >> 1) : body)
+  const half = body.subarray(0, body.length >> 1)
+  if (response.fault === 'stall') socket.write(half)
+  else if (response.fault === 'cut') socket.end(half)
+  else if (keep && response.headers?.['connection'] !== 'close') socket.write(body)
+  else socket.end(body)
 }
 
 export function simHttpWorld(seed: number): HttpWorldFactory {

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { type ErrorCode, libtorrentError } from '../../src/core/error-code.ts'
 import { LibtorrentErrors } from '../../src/core/error-table.ts'
 import { Operation } from '../../src/core/operation.ts'
-import type { HttpHead, HttpRequest, HttpRequestOptions, HttpSink } from '../../src/core/runtime.ts'
+import type { HttpHead, HttpRequest, HttpRequestOptions, HttpSession, HttpSink } from '../../src/core/runtime.ts'
 import type { HttpServer, ServedRequest } from '../sim/lib/sim-http.ts'
 import type { World } from './runtime-worlds.ts'
 
@@ -104,6 +104,292 @@ export function httpSuite(factory: HttpWorldFactory): void {
     bodyTests(factory)
     redirectTests(factory)
     failureTests(factory)
+    sessionTests(factory)
+  })
+}
+
+/** One request of a session after the other. */
+async function getOver(
+  world: HttpWorld,
+  session: HttpSession,
+  url: string,
+  options: Partial<HttpRequestOptions> = {},
+): Promise<Answer> {
+  const answer = new Answer()
+  const all = { timeoutMs: 5000, maxBodyBytes: 1 << 20, maxRedirects: 0, verifyCertificate: true, ...options }
+  answer.inCall = true
+  session.request({ url, ...all }, answer)
+  answer.inCall = false
+  await world.until(() => answer.done, 'an answer')
+  return answer
+}
+
+function sessionTests(factory: HttpWorldFactory): void {
+  test('requests of a session go over one connection, those of others do not', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ connection, url }) => ({ body: `${connection} ${url.pathname}` }))
+    const session = world.a.http.session()
+    const first = (await getOver(world, session, `${origin}/1`)).text()
+    const second = (await getOver(world, session, `${origin}/2`)).text()
+    expect([first.split(' ')[1], second.split(' ')[1]]).toEqual(['/1', '/2'])
+    expect(second.split(' ')[0]).toBe(first.split(' ')[0])
+    expect((await get(world, `${origin}/`)).text().split(' ')[0]).not.toBe(first.split(' ')[0])
+    session.close()
+    session.close()
+    stop()
+  })
+
+  test('a request may follow from the end of the one before, and the answer knows who gave it', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ connection }) => ({ body: `${connection}` }))
+    const session = world.a.http.session()
+    const options = { timeoutMs: 5000, maxBodyBytes: 100, maxRedirects: 0, verifyCertificate: true }
+    const second = new Answer()
+    const first = new Answer()
+    first.onEvent = event => {
+      if (event === 'end') session.request({ url: `${origin}/`, ...options }, second)
+    }
+    session.request({ url: `${origin}/`, ...options }, first)
+    await world.until(() => second.done, 'both answers')
+    expect(second.text()).toBe(first.text())
+    expect(second.head!.remoteAddress).toBe(world.address(4))
+    session.close()
+    stop()
+  })
+
+  test('a server that closes its connections is connected to again', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ connection }) => ({
+      body: `${connection}`,
+      headers: { connection: 'close' },
+    }))
+    const session = world.a.http.session()
+    const first = await getOver(world, session, `${origin}/`)
+    await world.settle()
+    const second = await getOver(world, session, `${origin}/`)
+    expect(Number(second.text())).toBeGreaterThan(Number(first.text()))
+    session.close()
+    stop()
+  })
+
+  test('a session may turn to another server, and to the first again', async () => {
+    const world = factory.make()
+    const a = await world.serve(() => ({ body: 'a' }))
+    const b = await world.serve(() => ({ body: 'b' }))
+    const session = world.a.http.session()
+    const texts = []
+    for (const { origin } of [a, b, a, a]) texts.push((await getOver(world, session, `${origin}/`)).text())
+    expect(texts).toEqual(['a', 'b', 'a', 'a'])
+    session.close()
+    a.stop()
+    b.stop()
+  })
+
+  test('after a request that was aborted or failed the session goes on', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) =>
+      url.pathname === '/ok' ? { body: 'ok' } : { body: 'x'.repeat(1000), fault: 'cut' },
+    )
+    const session = world.a.http.session()
+    expect((await getOver(world, session, `${origin}/cut`)).error).not.toBeNull()
+    expect((await getOver(world, session, `${origin}/ok`)).text()).toBe('ok')
+    const aborted = new Answer()
+    const options = { timeoutMs: 5000, maxBodyBytes: 100, maxRedirects: 0, verifyCertificate: true }
+    session.request({ url: `${origin}/ok`, ...options }, aborted).abort()
+    expect((await getOver(world, session, `${origin}/ok`)).text()).toBe('ok')
+    expect(aborted.done).toBe(false)
+    session.close()
+    stop()
+  })
+
+  test('nothing comes of a request whose session is closed', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(() => ({ body: BODY }))
+    const session = world.a.http.session()
+    const answer = new Answer()
+    const options = { timeoutMs: 5000, maxBodyBytes: 1 << 20, maxRedirects: 0, verifyCertificate: true }
+    session.request({ url: `${origin}/`, ...options }, answer)
+    session.close()
+    await world.settle()
+    expect(answer.head).toBeNull()
+    expect(answer.done).toBe(false)
+    stop()
+  })
+
+  test('a body that stalls times out, and not while it is paused', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(() => ({ body: 'x'.repeat(10_000), fault: 'stall' }))
+    const session = world.a.http.session()
+    const answer = await getOver(world, session, `${origin}/`, { timeoutMs: 300 })
+    expect(answer.error!.is(LibtorrentErrors.timedOut)).toBe(true)
+    expect(answer.bytes).toBe(5000)
+    session.close()
+    stop()
+  })
+
+  test('a long body comes bit by bit, as fast as it is read', async () => {
+    const world = factory.make()
+    const body = new Uint8Array(4 << 20).map((_, i) => i % 251)
+    const { origin, stop } = await world.serve(() => ({ body }))
+    const session = world.a.http.session()
+    const answer = new Answer()
+    let reads = 0
+    let paused = false
+    const request = session.request(
+      { url: `${origin}/`, timeoutMs: 5000, maxBodyBytes: body.length, maxRedirects: 0, verifyCertificate: true },
+      answer,
+    )
+    answer.onEvent = event => {
+      if (paused) throw new Error(`${event} while paused`)
+      if (event !== 'data' || ++reads % 8 !== 0) return
+      request.pause()
+      paused = true
+    }
+    while (!answer.done) {
+      await world.until(() => answer.done || paused, 'some of the body')
+      await world.settle()
+      paused = false
+      request.resume()
+    }
+    expect(reads).toBeGreaterThan(8)
+    expect(Buffer.concat(answer.chunks).equals(body)).toBe(true)
+    session.close()
+    stop()
+  })
+
+  /** Requests that are on their way together. @returns their answers, and what happened in which order */
+  function pipeline(
+    world: HttpWorld,
+    urls: readonly string[],
+    each: Partial<HttpRequestOptions> = {},
+  ): { answers: Answer[]; requests: HttpRequest[]; order: string[]; session: HttpSession } {
+    const session = world.a.http.session(urls.length)
+    const options = { timeoutMs: 5000, maxBodyBytes: 1 << 20, maxRedirects: 0, verifyCertificate: true, ...each }
+    const order: string[] = []
+    const answers = urls.map(() => new Answer())
+    const requests = urls.map((url, i) => {
+      const answer = answers[i]!
+      answer.onEvent = event => {
+        if (order.at(-1) !== `${i} ${event}`) order.push(`${i} ${event}`)
+      }
+      answer.inCall = true
+      const request = session.request({ url, ...options }, answer)
+      answer.inCall = false
+      return request
+    })
+    return { answers, requests, order, session }
+  }
+
+  test('requests that are on their way together are answered one after the other, over one connection', async () => {
+    const world = factory.make()
+    const seen: number[] = []
+    const { origin, stop } = await world.serve(({ connection, url }) => {
+      seen.push(connection)
+      return { body: url.pathname.repeat(20_000) }
+    })
+    const { answers, order, session } = pipeline(
+      world,
+      ['/a', '/b', '/c', '/d'].map(path => origin + path),
+    )
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.text().slice(0, 4))).toEqual(['/a/a', '/b/b', '/c/c', '/d/d'])
+    expect(order).toEqual([0, 1, 2, 3].flatMap(i => [`${i} head`, `${i} data`, `${i} end`]))
+    expect(new Set(seen).size).toBe(1)
+    session.close()
+    stop()
+  })
+
+  test('and are sent before the first of them is answered', async () => {
+    const world = factory.make()
+    let asked = 0
+    const { origin, stop } = await world.serve(() => {
+      asked++
+      return { fault: 'silence' }
+    })
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`])
+    await world.until(() => asked === 3, 'all requests')
+    expect(answers.some(answer => answer.done)).toBe(false)
+    session.close()
+    stop()
+  })
+
+  test('pausing holds them all, and nothing is lost or out of order', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) => ({ body: url.pathname.repeat(5000) }))
+    const urls = ['/a', '/b', '/c'].map(path => origin + path)
+    const { answers, requests, order, session } = pipeline(world, urls)
+    let paused = false
+    answers.forEach((answer, i) => {
+      const note = answer.onEvent
+      answer.onEvent = event => {
+        if (paused) throw new Error(`${i} ${event} while paused`)
+        note(event)
+        // an end is the last of its request, which is not there to be paused then
+        paused = true
+        for (const request of requests) request.pause()
+      }
+    })
+    while (!answers.every(answer => answer.done)) {
+      await world.settle()
+      paused = false
+      for (const request of requests) request.resume()
+      await world.until(() => paused, 'something')
+    }
+    expect(answers.map(answer => answer.bytes)).toEqual([10_000, 10_000, 10_000])
+    expect(order).toEqual([0, 1, 2].flatMap(i => [`${i} head`, `${i} data`, `${i} end`]))
+    session.close()
+    stop()
+  })
+
+  test('if one fails, the others that are on their way fail too, and the session goes on', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) =>
+      url.pathname === '/cut' ? { body: 'x'.repeat(1000), fault: 'cut' } : { body: 'ok' },
+    )
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/cut`, `${origin}/c`])
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.error === null)).toEqual([true, false, false])
+    expect((await getOver(world, session, `${origin}/d`)).text()).toBe('ok')
+    session.close()
+    stop()
+  })
+
+  test('each is timed from when it is its turn', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(({ url }) =>
+      url.pathname === '/c' ? { fault: 'silence' } : { body: 'x'.repeat(100) },
+    )
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`], { timeoutMs: 300 })
+    await world.until(() => answers.every(answer => answer.done), 'all answers')
+    expect(answers.map(answer => answer.error?.is(LibtorrentErrors.timedOut) ?? null)).toEqual([null, null, true])
+    session.close()
+    stop()
+  })
+
+  test('nothing comes of any once the session is closed', async () => {
+    const world = factory.make()
+    const { origin, stop } = await world.serve(() => ({ body: 'x'.repeat(100_000) }))
+    const { answers, session } = pipeline(world, [`${origin}/a`, `${origin}/b`, `${origin}/c`])
+    await world.until(() => answers[0]!.head !== null, 'the first')
+    session.close()
+    const before = answers.map(answer => answer.bytes)
+    await world.settle()
+    expect(answers.map(answer => answer.bytes)).toEqual(before)
+    expect(answers.some(answer => answer.error !== null)).toBe(false)
+    stop()
+  })
+
+  test('a request that wants no compression asks for none, and gets the body as it was sent', async () => {
+    const world = factory.make()
+    const packed = gzipSync(BODY)
+    const { origin, stop } = await world.serve(request => ({
+      body: packed,
+      headers: { 'content-encoding': 'gzip', 'x-asked': request.headers['accept-encoding'] ?? 'nothing' },
+    }))
+    const answer = await get(world, `${origin}/`, { decompress: false })
+    expect(answer.head!.headers['x-asked']).toBe('nothing')
+    expect(Buffer.concat(answer.chunks).equals(packed)).toBe(true)
+    stop()
   })
 }
 

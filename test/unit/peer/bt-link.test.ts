@@ -3,7 +3,8 @@ import { ErrorCode } from '../../../src/core/error-code.ts'
 import { Operation } from '../../../src/core/operation.ts'
 import type { Stream, StreamHandler } from '../../../src/core/runtime.ts'
 import { Turn } from '../../../src/core/turn.ts'
-import { BtLink, type BtLinkOwner } from '../../../src/peer/bt-link.ts'
+import { BtLink } from '../../../src/peer/bt-link.ts'
+import type { PeerLinkOwner } from '../../../src/peer/peer-link.ts'
 import { encodeHave } from '../../../src/wire/message-encoder.ts'
 
 /** Calls of an owner, as text. Block payload is joined. */
@@ -42,7 +43,7 @@ class World {
       resume() {},
       close: () => void (this.closed = true),
     } as unknown as Stream
-    const owner = new Proxy({} as BtLinkOwner, {
+    const owner = new Proxy({} as PeerLinkOwner, {
       get:
         (_target, name: string) =>
         (...args: unknown[]) =>
