@@ -98,7 +98,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
     this.#server = server
     this.#owner = owner
     this.#session = session
-    this.#pipelining = Math.max(1, session.settings.urlseedPipelineSize)
+    this.#pipelining = Math.max(1, server.pipelining)
     this.#http = server.openSession(this.#pipelining)
     this.kind = server.secure ? SocketType.tcpSsl : SocketType.tcp
     owner.clientVersion = encodeName(server.hostName)
@@ -220,6 +220,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
 
   #onError(error: ErrorCode, operation: Operation): void {
     const severity = severityOf(error, operation)
+    if (this.#onTheWay > 1 && isTraffic(operation)) this.#server.brokeInPipeline()
     if (operation === Operation.sockRead && error.is(LibtorrentErrors.timedOut)) {
       this.#end({ error: libtorrentError(LibtorrentErrors.timedOutInactivity), severity })
     } else if (operation === Operation.sockRead && error.value() === TOO_LONG) {
@@ -362,7 +363,11 @@ export class WebSeedLink implements PeerLink, TurnEffect {
 /** A server that ends a connection is asked again at once; one that cannot be reached, or is no web server, later. */
 function severityOf(error: ErrorCode, operation: Operation): Severity {
   if (error.is(LibtorrentErrors.httpParseError)) return Severity.peerError
-  return operation === Operation.sockRead || operation === Operation.sockWrite ? Severity.normal : Severity.failure
+  return isTraffic(operation) ? Severity.normal : Severity.failure
+}
+
+function isTraffic(operation: Operation): boolean {
+  return operation === Operation.sockRead || operation === Operation.sockWrite
 }
 
 function headSize(head: HttpHead): number {

@@ -27,8 +27,11 @@ export interface WebSeedServer {
   readonly contiguousBlocks: number
   /** The pieces it is thought to have. */
   readonly pieces: 'all' | Bitfield
-  /** @param pipelining requests that may be on their way at a time */
+  /** How many requests may be on their way to it at a time. */
+  readonly pipelining: number
   openSession(pipelining: number): HttpSession
+  /** The connection broke while several requests were on their way: many a server cannot cope with that. */
+  brokeInPipeline(): void
   /** @param first whether it is the first request of the connection @param end exclusive */
   request(file: number, start: number, end: number, first: boolean): HttpRequestOptions
   /** It sends us elsewhere for a file. @param location as it said it; empty if it did not */

@@ -52,6 +52,8 @@ export class WebSeed {
   removed = false
   /** Kept in the list, but not used again. */
   disabled = false
+  /** It can be asked for the next before it has answered the last. */
+  pipelines = true
   /** False if it is known to have nothing. */
   interesting = true
   /** By file; `null`: all, as far as is known. */
@@ -96,6 +98,10 @@ export class WebSeed {
       contiguousBlocks: contiguousBlocks(settings, files.pieceLength()),
       get pieces() {
         return seed.haveFiles === null ? 'all' : piecesOfFiles(files, seed.haveFiles)
+      },
+      pipelining: this.pipelines ? settings.urlseedPipelineSize : 1,
+      brokeInPipeline: () => {
+        this.pipelines = false
       },
       openSession: pipelining => reports.openSession(pipelining),
       request: (file, start, end, first) => this.#request(files, remote, reports, file, start, end, first),

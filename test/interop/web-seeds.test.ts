@@ -138,7 +138,8 @@ test('over TLS, and not if the certificate is not to be trusted', async () => {
   const { ours, save } = await start(false)
   await ours.finished()
   expectSame(save, root)
-  expect(server.connections).toBeLessThanOrEqual(2)
+  // Node's own HTTPS server closes connections with several requests on their way now and then
+  expect(server.connections).toBeLessThanOrEqual(3)
 })
 
 test('through an HTTP proxy, which also looks up the name', async () => {

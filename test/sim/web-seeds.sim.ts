@@ -282,6 +282,27 @@ describe('a server that is not as it should be', () => {
     }
   })
 
+  test('cannot cope with several requests at a time: it is asked one by one from then on', () => {
+    simulate(14, sim => {
+      const torrent = makeFilesTorrent(new Array(20).fill(10_000), PIECE)
+      const server = new WebServer(sim, 'seed.test')
+      const url = server.put(torrent)
+      let last = Number.NEGATIVE_INFINITY
+      let broken = 0
+      server.respond = ({ atMs }) => {
+        // sent before the last could have been answered
+        const together = atMs - last < 10
+        last = atMs
+        if (together) broken++
+        return together ? { fault: 'reset' } : null
+      }
+      const node = leech(sim, torrent, [url])
+      complete(sim, node, torrent)
+      expect(broken).toBeGreaterThan(0)
+      expect(ends(node)).toHaveLength(2)
+    })
+  })
+
   const liars: readonly (readonly [string, (content: Uint8Array, start: number, end: number) => object, string])[] = [
     ['answers another range', (c, start, end) => answer(c, start + 1, end + 1, 206), 'invalid HTTP range'],
     ['answers a shorter range', (c, start, end) => answer(c, start, end - 1, 206), 'invalid HTTP range'],

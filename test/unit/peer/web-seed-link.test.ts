@@ -66,6 +66,8 @@ class World {
       files: this.files,
       contiguousBlocks,
       pieces,
+      pipelining,
+      brokeInPipeline: () => void this.log.push('broke in pipeline'),
       openSession: () => ({
         request: (options, sink) => {
           this.calls.push({ options, sink })
@@ -91,8 +93,7 @@ class World {
       refused: (file, head) => end(`refused ${file} ${head.status}`),
       unusable: error => end(`unusable ${error.message()}`),
     }
-    const settings = { urlseedPipelineSize: pipelining }
-    const session = { turn: this.turn, rng: new SeededRng(1), settings } as unknown as PeerSession
+    const session = { turn: this.turn, rng: new SeededRng(1) } as unknown as PeerSession
     this.turn.enter()
     this.link = new WebSeedLink(server, this.#owner(), session)
     this.turn.leave()
@@ -401,6 +402,27 @@ describe('an answer that is not the one', () => {
       world.calls[0]!.sink.onError(error, operation)
       expect(world.log.at(-1)).toBe(`disconnect: ${told}`)
     })
+  }
+})
+
+test('a server whose connection breaks while several requests are on their way is not asked like that again', () => {
+  for (const [operation, blocks, told] of [
+    [Operation.sockRead, 2, true],
+    [Operation.sockRead, 1, false],
+    [Operation.connect, 2, false],
+  ] as const) {
+    const world = new World({ sizes: [BLOCK, BLOCK], pipelining: 3 })
+    world.ask(
+      ...(
+        [
+          [0, 0],
+          [0, 1],
+        ] as const
+      ).slice(0, blocks),
+    )
+    expect(world.calls).toHaveLength(blocks)
+    world.calls[0]!.sink.onError(errnoError('ECONNRESET'), operation)
+    expect(world.log.includes('broke in pipeline')).toBe(told)
   }
 })
 
