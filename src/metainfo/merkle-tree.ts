@@ -263,6 +263,21 @@ export class MerkleTree {
     return out
   }
 
+  /** Most nodes that `getHashes` has to compute. @param base, index, count, proofLayers as `getHashes` */
+  nodesToCompute(base: number, index: number, count: number, proofLayers: number): number {
+    const ownLayers = merkleNumLayers(merkleNumLeafs(count))
+    if (index + count > 2 ** Math.max(0, this.levels - base)) return 0
+    let nodes = count * this.#nodesBelow(base)
+    for (let i = ownLayers; i <= proofLayers; i++) nodes += this.#nodesBelow(base + i)
+    return nodes
+  }
+
+  /** Nodes that must be computed for one of a layer, counted from the blocks. */
+  #nodesBelow(layer: number): number {
+    if (layer < this.pieceLevels) return 2 ** layer - 1
+    return this.#upper.nodesBelow(layer - this.pieceLevels)
+  }
+
   /**
    * The one piece whose block hashes would let `getHashes` answer; `null` if one piece would not do.
    *

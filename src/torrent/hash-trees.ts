@@ -220,6 +220,12 @@ export class HashTrees {
     return this.#existing(file)?.getHashes(base, index, count, proofLayers) ?? null
   }
 
+  /** Most nodes that `getHashes` has to compute, because they are not stored. */
+  nodesToCompute(file: FileIndex, request: HashRequest): number {
+    const { base, index, count, proofLayers } = request
+    return this.#existing(file)?.nodesToCompute(base, index, count, proofLayers) ?? 0
+  }
+
   /** The one piece whose block hashes would let `getHashes` answer a request; `null` if one piece would not do. */
   pieceToHash(file: FileIndex, request: HashRequest): PieceIndex | null {
     if (!this.isValidRequest(file, request)) return null
