@@ -46,6 +46,14 @@ export function getHashes(tree: MerkleTree, run: HashRun, given: GivenBlocks | n
   return out
 }
 
+/** Most nodes that `getHashes` has to compute for a run. */
+export function nodesToCompute(tree: MerkleTree, { base, index, count, proofLayers }: HashRun): number {
+  if (index + count > 2 ** Math.max(0, tree.levels - base)) return 0
+  let nodes = count * tree.nodesBelow(base)
+  for (let i = merkleNumLayers(merkleNumLeafs(count)); i <= proofLayers; i++) nodes += tree.nodesBelow(base + i)
+  return nodes
+}
+
 /** The one piece whose block hashes would let `getHashes` answer; `null` if one piece would not do. */
 export function pieceToHash(tree: MerkleTree, run: HashRun): number | null {
   const { base, index, count, proofLayers } = run

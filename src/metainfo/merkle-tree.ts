@@ -234,6 +234,11 @@ export class MerkleTree {
     return { firstPiece: reached, endPiece: Math.min(reached + 2 ** levelsAbove, this.numPieces), blocks }
   }
 
+  /** Nodes that must be computed to tell one of a layer, counted from the blocks. */
+  nodesBelow(layer: number): number {
+    return layer < this.pieceLevels ? 2 ** layer - 1 : this.#upper.nodesBelow(layer - this.pieceLevels)
+  }
+
   /**
    * The nodes that are needed to get the tree back from `loadSparseTree`, and which ones they are. See {@link saveTree}.
    *

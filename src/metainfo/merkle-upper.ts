@@ -124,6 +124,11 @@ export class UpperTree {
     return merkleIsZero(open, at) ? null : merkleNode(open, at)
   }
 
+  /** Nodes that must be computed for one of a layer, counted from the pieces. */
+  nodesBelow(layer: number): number {
+    return layer >= this.#runLevels ? 0 : 2 ** layer - 1
+  }
+
   /** Layers from a piece up to the first node that is known, the piece itself included: 0 if its hash is known. */
   layersToKnown(piece: number): number {
     let index = merkleLayerStart(this.#levels) + piece

@@ -96,6 +96,16 @@ export class HashPicker {
     this.#blocks.set(piece, { asked: NEVER, requests: 0, rejects: 0 })
   }
 
+  /**
+   * Whether hashes are such as may be asked for: of a run of pieces that begins where ours do, or of blocks. As libtorrent,
+   * which takes no others. It costs little to see whether such are known.
+   */
+  isAskedLike(file: FileIndex, { base, index, count }: HashRequest): boolean {
+    if (base !== this.#pieceLevels || !this.#isLong(file)) return base === 0
+    const left = this.#files.fileNumPieces(file) - index
+    return index % RUN === 0 && left > 0 && (count === RUN || (count < RUN && count >= left))
+  }
+
   /** An answer to a request has come, and the trees have taken what it proves. What is missing still is asked for again. */
   received(file: FileIndex, request: HashRequest): void {
     for (const piece of this.#blocks.keys()) if (this.#trees.blockHashes(piece) !== null) this.#blocks.delete(piece)

@@ -5,7 +5,7 @@ import type { FileIndex, PieceIndex } from '../core/brands.ts'
 import { bytesEqual, bytesToBinary, equalAt } from '../core/bytes.ts'
 import type { FileStorage } from '../metainfo/file-storage.ts'
 import { HASH_SIZE, merkleNumLayers, merkleNumLeafs, merklePadAt, merkleSubtreeRoot } from '../metainfo/merkle.ts'
-import { getHashes, pieceToHash } from '../metainfo/merkle-serve.ts'
+import { getHashes, nodesToCompute, pieceToHash } from '../metainfo/merkle-serve.ts'
 import { MerkleTree } from '../metainfo/merkle-tree.ts'
 import type { FileTrees } from '../metainfo/piece-layers.ts'
 import { type HashRequest, isPlausible, uncleCount } from '../wire/hash-messages.ts'
@@ -226,6 +226,12 @@ export class HashTrees {
     if (!this.isValidRequest(file, request)) return null
     const tree = this.#existing(file)
     return tree === undefined ? null : getHashes(tree, request)
+  }
+
+  /** Most nodes that `getHashes` has to compute, because they are not stored. */
+  nodesToCompute(file: FileIndex, request: HashRequest): number {
+    const tree = this.#existing(file)
+    return tree === undefined ? 0 : nodesToCompute(tree, request)
   }
 
   /** The one piece whose block hashes would let `getHashes` answer a request; `null` if one piece would not do. */

@@ -14,11 +14,21 @@ import type { Content } from './content.ts'
 import { HashPicker } from './hash-picker.ts'
 import type { HashTrees } from './hash-trees.ts'
 import type { Torrent } from './torrent.ts'
+import { WorkBudget } from './work-budget.ts'
 
 /** Pieces hashed at once for peers. */
 const MAX_HASHING = 2
 /** Requests that wait for their piece to be hashed; more are rejected. */
 const MAX_WAITING = 64
+/**
+ * Work for one peer, in microseconds: so much a second, and so much at once; and that for all of them. A request of 53
+ * bytes can make us read and hash a whole piece: whoever asks for nothing else must not keep us busy with it.
+ */
+const PEER_WORK = [20_000, 500_000] as const
+const ALL_WORK = [100_000, 1_000_000] as const
+/** Of computing a node, and of reading and hashing a block; roughly. */
+const NODE_WORK = 1
+const BLOCK_WORK = 30
 
 interface Waiting {
   readonly peer: PeerConnection
@@ -35,6 +45,8 @@ export class TorrentHashes implements HashExchange {
   readonly #picker: HashPicker
   readonly #waiting = new RingQueue<Waiting>()
   #hashing = 0
+  readonly #work = new WorkBudget(...ALL_WORK)
+  readonly #workOfPeer = new WeakMap<PeerConnection, WorkBudget>()
   #poked = false
 
   /** @param content of a torrent with v2 hashes */
@@ -56,7 +68,7 @@ export class TorrentHashes implements HashExchange {
 
   received(_peer: PeerConnection, request: HashRequest, hashes: Uint8Array): boolean {
     const file = this.#trees.fileOfRoot(request.root)
-    if (file < 0 || !this.#trees.isValidRequest(file, request)) return false
+    if (file < 0 || !this.#trees.isValidRequest(file, request) || !this.#picker.isAskedLike(file, request)) return false
     if (!this.#content.hashesArrived(file, request, hashes)) {
       this.#picker.rejected(file, request)
       this.#poke()
@@ -101,17 +113,43 @@ export class TorrentHashes implements HashExchange {
       done(null)
       return
     }
+    const nodes = trees.nodesToCompute(file, request)
+    if (nodes > 0 && !this.#mayWork(peer)) {
+      done(null)
+      return
+    }
+    this.#spend(peer, nodes * NODE_WORK)
     const known = trees.getHashes(file, request)
     const piece = known === null ? trees.pieceToHash(file, request) : null
-    if (known !== null || piece === null || !this.#mayHash(piece)) done(known)
-    else {
-      this.#waiting.push({ peer, request, file, piece, done })
-      this.#hashNext()
+    if (known !== null || piece === null || !this.#mayHash(peer, piece)) {
+      done(known)
+      return
     }
+    this.#spend(peer, this.#content.geometry.blocksInPiece(piece) * BLOCK_WORK)
+    this.#waiting.push({ peer, request, file, piece, done })
+    this.#hashNext()
   }
 
-  #mayHash(piece: PieceIndex): boolean {
-    return this.#waiting.length < MAX_WAITING && this.#torrent.ready && this.#content.havePiece(piece)
+  #mayHash(peer: PeerConnection, piece: PieceIndex): boolean {
+    if (this.#waiting.length >= MAX_WAITING || !this.#mayWork(peer)) return false
+    return this.#torrent.ready && this.#content.havePiece(piece)
+  }
+
+  #mayWork(peer: PeerConnection): boolean {
+    const { now } = this.#torrent.env.turn
+    return this.#work.mayWork(now) && this.#budgetOf(peer).mayWork(now)
+  }
+
+  #spend(peer: PeerConnection, work: number): void {
+    if (work === 0) return
+    this.#work.spend(work)
+    this.#budgetOf(peer).spend(work)
+  }
+
+  #budgetOf(peer: PeerConnection): WorkBudget {
+    let budget = this.#workOfPeer.get(peer)
+    if (budget === undefined) this.#workOfPeer.set(peer, (budget = new WorkBudget(...PEER_WORK)))
+    return budget
   }
 
   #hashNext(): void {
