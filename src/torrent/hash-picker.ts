@@ -101,7 +101,8 @@ export class HashPicker {
    * which takes no others. It costs little to see whether such are known.
    */
   isAskedLike(file: FileIndex, { base, index, count }: HashRequest): boolean {
-    if (base !== this.#pieceLevels || !this.#isLong(file)) return base === 0
+    const isLong = this.#files.fileSize(file) > this.#files.pieceLength()
+    if (base !== this.#pieceLevels || !isLong) return base === 0
     const left = this.#files.fileNumPieces(file) - index
     return index % RUN === 0 && left > 0 && (count === RUN || (count < RUN && count >= left))
   }
