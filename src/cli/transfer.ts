@@ -249,6 +249,7 @@ class TransferRun {
       this.#complain(alert.trackerUrl(), alert.message())
     })
     session.on('tracker_warning', alert => this.#complain(alert.trackerUrl(), alert.message()))
+    session.on('url_seed', alert => this.#complain(alert.serverUrl(), alert.message()))
     session.on('fastresume_rejected', alert => this.#display.note('warning', `${alert.message()}; checking the files`))
     session.on('listen_failed', alert => this.#display.note('warning', alert.message()))
     session.on('listen_succeeded', alert => {

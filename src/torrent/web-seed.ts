@@ -46,6 +46,8 @@ export class WebSeed {
   readonly hops: number
   /** Milliseconds; not to be connected to before. */
   retryAt = Number.NEGATIVE_INFINITY
+  /** Why it fails was told since it was last connected to. */
+  reported = false
   /** What its name was looked up to; the first is the next to be tried. */
   endpoints: Endpoint[] = []
   resolving = false

@@ -224,6 +224,7 @@ export class WebSeeds implements WebSeedReports {
       seed.entry.address = address
       seed.entry.port = endpoint[1]
     }
+    seed.reported = false
     const server = seed.server(torrent.content!.files, endpoint, parts.host, this)
     seed.peer = torrent.swarm.connectWebSeed(seed.entry, server)
   }
@@ -330,7 +331,11 @@ export class WebSeeds implements WebSeedReports {
       if (seed.ephemeral) seed.interesting = false
       this.#waitToRetry(seed)
     }
-    if (severity > Severity.normal) this.#waitToRetry(seed)
+    if (severity > Severity.normal) {
+      // libtorrent leaves it at the alerts of peers, which do not say which web seed it was
+      if (!seed.reported) this.#post(seed, error, '')
+      this.#waitToRetry(seed)
+    }
     if (seed.disabled && seed.ephemeral) this.#remove(seed)
     if (error.is(LibtorrentErrors.redirecting)) this.#torrent.env.turn.later(() => this.connect())
   }
@@ -367,6 +372,7 @@ export class WebSeeds implements WebSeedReports {
 
   #post(seed: WebSeed, error: ErrorCode, said: string): void {
     const { alerts } = this.#torrent.env
+    seed.reported = true
     if (alerts.wants(UrlSeedAlert)) alerts.post(new UrlSeedAlert(this.#torrent, error, seed.url, said))
   }
 

@@ -237,6 +237,7 @@ describe('a server that is not as it should be', () => {
       const node = leech(sim, torrent, [url], { settings: { urlseed_wait_retry: 50 } })
       sim.run(40_000)
       expect(ends(node)).toEqual(['Connection refused'])
+      expect(complaints(node)).toEqual([`${url}: Connection refused`])
       const again = new WebServer(sim, 'seed.test', { runtime: server.runtime })
       again.put(torrent)
       complete(sim, node, torrent)
@@ -332,6 +333,7 @@ describe('a server that is not as it should be', () => {
         sim.run(29_000)
         expect(server.served).toHaveLength(1)
         expect(ends(node)).toEqual([error])
+        expect(complaints(node)).toEqual([`${url}: ${error}`])
         server.respond = null
         complete(sim, node, torrent)
       })
