@@ -273,6 +273,7 @@ test('a bad block that two peers were asked for is left to the other one', () =>
     expect(honest.requests).toHaveLength(4)
     spoiler('82.2.2.3')
     sim.runUntilSo(() => bans(leech).length === 2, 60_000, 'the second ban')
+    sim.run(200)
     expect(
       honest.messages.filter(({ id, payload }) => id === PeerMessage.cancel && payload.readUInt32BE(4) === 0),
     ).toEqual([])
