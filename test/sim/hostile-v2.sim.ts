@@ -11,15 +11,7 @@ import type { HashTrees } from '../../src/torrent/hash-trees.ts'
 import { FakePeer, PeerMessage } from './lib/fake-peer.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
 import { makeFilesTorrent, type SimTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
-import {
-  AllHashes,
-  connectionsOf,
-  HASH_REJECT,
-  HASH_REQUEST,
-  HASHES,
-  torrentOf,
-  withoutLayers,
-} from './lib/v2.ts'
+import { AllHashes, connectionsOf, HASH_REJECT, HASH_REQUEST, HASHES, torrentOf, withoutLayers } from './lib/v2.ts'
 
 const PIECE = 4 * BLOCK_SIZE
 const HYBRID = 0
