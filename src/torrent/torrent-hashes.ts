@@ -26,8 +26,9 @@ const MAX_WAITING = 64
  */
 const PEER_WORK = [20_000, 500_000] as const
 const ALL_WORK = [100_000, 1_000_000] as const
-/** Of computing a node, and of reading and hashing a block; roughly. */
+/** Of computing a node; of finding a piece on disk, and of reading and hashing each of its blocks. Roughly. */
 const NODE_WORK = 1
+const PIECE_WORK = 5000
 const BLOCK_WORK = 30
 
 interface Waiting {
@@ -125,7 +126,7 @@ export class TorrentHashes implements HashExchange {
       done(known)
       return
     }
-    this.#spend(peer, this.#content.geometry.blocksInPiece(piece) * BLOCK_WORK)
+    this.#spend(peer, PIECE_WORK + this.#content.geometry.blocksInPiece(piece) * BLOCK_WORK)
     this.#waiting.push({ peer, request, file, piece, done })
     this.#hashNext()
   }

@@ -11,19 +11,7 @@ import type { HashTrees } from '../../src/torrent/hash-trees.ts'
 import { FakePeer, PeerMessage } from './lib/fake-peer.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
 import { makeFilesTorrent, type SimTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
-import {
-  AllHashes,
-  answerHashes,
-  asMagnet,
-  connectionsOf,
-  HASH_REJECT,
-  HASH_REQUEST,
-  HASHES,
-  onHashRequest,
-  rejectHashes,
-  torrentOf,
-  withoutLayers,
-} from './lib/v2.ts'
+import { AllHashes, connectionsOf, HASH_REJECT, HASH_REQUEST, HASHES, torrentOf, withoutLayers } from './lib/v2.ts'
 
 const PIECE = 4 * BLOCK_SIZE
 const HYBRID = 0
@@ -62,14 +50,20 @@ interface Arena {
 
 /** A peer connects to a session; then all must be as if it had not been there. */
 function inArena(
-  kind: { flags?: number; version?: ProtocolVersion; victim?: (params: AddTorrentParams) => void },
+  kind: {
+    sizes?: readonly number[]
+    pieceLength?: number
+    flags?: number
+    version?: ProtocolVersion
+    victim?: (params: AddTorrentParams) => void
+  },
   act: (arena: Arena) => void,
 ): void {
   simulate(1, sim => {
     const flags = kind.flags ?? CreateFlags.v2Only
-    const torrent = makeFilesTorrent(SIZES, PIECE, flags)
+    const torrent = makeFilesTorrent(kind.sizes ?? SIZES, kind.pieceLength ?? PIECE, flags)
     const swarm = new Swarm(sim, torrent)
-    const seed = swarm.add('seed', { has: 'all', host: { up: { bytesPerSecond: 40_000 } } })
+    const seed = swarm.add('seed', { has: 'all', host: { up: { bytesPerSecond: 400_000 } } })
     const victim = swarm.add('victim', { params: kind.victim ?? withoutLayers })
     const isV1 = (flags & CreateFlags.v1Only) !== 0
     const infoHash = named(torrent, kind.version ?? (isV1 ? ProtocolVersion.V1 : ProtocolVersion.V2))
@@ -114,21 +108,28 @@ describe('a peer loses its connection, and nobody else theirs, by', () => {
       ({ peer, root }) => peer.send(HASHES, root(0), range(2, 0, 16, 3), bytes(16)),
     ],
     [
-      'hashes with a wrong proof',
+      'right hashes in another order',
+      E.invalidHashes,
+      ({ peer, root, hashes }) => {
+        const right = hashes.answer({ root: root(0), base: 2, index: 0, count: 16, proofLayers: 3 })
+        const swapped = Buffer.concat([right.subarray(32, 64), right.subarray(0, 32), right.subarray(64)])
+        peer.send(HASHES, root(0), range(2, 0, 16, 3), swapped)
+      },
+    ],
+    [
+      'right hashes of part of a run',
       E.invalidHashes,
       ({ peer, root, hashes }) => {
         const right = hashes.answer({ root: root(0), base: 2, index: 0, count: 4, proofLayers: 3 })
-        right[right.length - 1]! ^= 1
         peer.send(HASHES, root(0), range(2, 0, 4, 3), right)
       },
     ],
     [
-      'right hashes in another order',
+      'right hashes of a layer between',
       E.invalidHashes,
       ({ peer, root, hashes }) => {
-        const right = hashes.answer({ root: root(0), base: 2, index: 0, count: 4, proofLayers: 3 })
-        const swapped = Buffer.concat([right.subarray(32, 64), right.subarray(0, 32), right.subarray(64)])
-        peer.send(HASHES, root(0), range(2, 0, 4, 3), swapped)
+        const right = hashes.answer({ root: root(0), base: 3, index: 0, count: 8, proofLayers: 2 })
+        peer.send(HASHES, root(0), range(3, 0, 8, 2), right)
       },
     ],
     [
@@ -220,6 +221,17 @@ describe('a peer loses its connection, and nobody else theirs, by', () => {
       expect(errorsOf(arena.victim)).toEqual([code])
       expect(arena.peer.closed).not.toBeNull()
       expect(treesOf(arena.victim).memoryBytes).toBeLessThan(100_000)
+    })
+  })
+
+  test('hashes with a wrong proof', () => {
+    inArena({ sizes: [600 * BLOCK_SIZE], pieceLength: BLOCK_SIZE }, ({ sim, peer, root, hashes, victim }) => {
+      const right = hashes.answer({ root: root(0), base: 0, index: 512, count: 128, proofLayers: 9 })
+      expect(right.length).toBe(131 * 32)
+      right[130 * 32]! ^= 1
+      peer.send(HASHES, root(0), range(0, 512, 128, 9), right)
+      sim.run(1000)
+      expect(errorsOf(victim)).toEqual([E.invalidHashes])
     })
   })
 

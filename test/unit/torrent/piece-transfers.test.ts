@@ -228,3 +228,35 @@ describe('transfers', () => {
     slab.checkInvariant()
   })
 })
+
+describe('a piece of which all is on disk', () => {
+  test('holds no slots, before and after it is done with', () => {
+    const world = new World(64)
+    const { transfers, slab } = world
+    transfers.restore(0, [0, 1, 2, 3, 4, 5, 6, 7])
+    expect(transfers.isWhole(0)).toBe(true)
+    expect(slab.inUse).toBe(0)
+    transfers.finished(0)
+    expect([...transfers.unfinished()]).toEqual([])
+    expect(slab.inUse).toBe(0)
+  })
+
+  test('that is done with before it is whole gives back what it holds', () => {
+    const world = new World(64)
+    const { transfers, slab } = world
+    transfers.restore(0, [0, 1])
+    transfers.fill(0, 2, transfers.lease(0, 2), 0)
+    transfers.finished(0)
+    expect(slab.inUse).toBe(0)
+    expect(transfers.filledBlocks).toBe(0)
+    transfers.checkInvariant()
+    // also if some of it is being written
+    transfers.fill(1, 2, transfers.lease(1, 2), 0)
+    transfers.spill(Number.POSITIVE_INFINITY)
+    transfers.finished(1)
+    expect(transfers.spilling).toBe(false)
+    world.finishSpill()
+    expect(world.written).toEqual([])
+    expect(slab.inUse).toBe(0)
+  })
+})
