@@ -49,6 +49,8 @@ export class TorrentHashes implements HashExchange {
   readonly #work = new WorkBudget(...ALL_WORK)
   readonly #workOfPeer = new WeakMap<PeerConnection, WorkBudget>()
   #poked = false
+  /** Requests of ours that were refused in this turn. */
+  #refused = 0
 
   /** @param content of a torrent with v2 hashes */
   constructor(torrent: Torrent, content: Content, trees: HashTrees) {
@@ -84,7 +86,7 @@ export class TorrentHashes implements HashExchange {
     const file = this.#trees.fileOfRoot(request.root)
     if (file < 0) return
     this.#picker.rejected(file, request)
-    this.#content.proofs?.hashesRefused(this.#torrent.env.turn.now)
+    this.#refused++
     this.#poke()
   }
 
@@ -101,8 +103,16 @@ export class TorrentHashes implements HashExchange {
     this.#poked = true
     this.#torrent.env.turn.later(() => {
       this.#poked = false
-      for (const peer of this.#torrent.swarm.connections) peer.hashes.maybeRequest()
+      this.#countRefused()
+      for (const peer of this.#torrent.swarm.connections.slice()) peer.hashes.maybeRequest()
     })
+  }
+
+  #countRefused(): void {
+    const { isPaused, aborted, env } = this.#torrent
+    for (; this.#refused > 0; this.#refused--) {
+      if (!isPaused && !aborted) this.#content.proofs?.hashesRefused(env.turn.now)
+    }
   }
 
   // ---- what we are asked -------------------------------------------------------------------------

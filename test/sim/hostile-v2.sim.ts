@@ -1,17 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { PeerErrorAlert } from '../../src/alert/peer-alerts.ts'
 import { BLOCK_SIZE } from '../../src/core/brands.ts'
-import { InfoHash } from '../../src/core/digest.ts'
 import { ProtocolVersion } from '../../src/core/enums.ts'
 import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
 import type { AddTorrentParams } from '../../src/metainfo/add-torrent-params.ts'
 import { CreateFlags } from '../../src/metainfo/create-flags.ts'
 import { loadTorrentBuffer } from '../../src/metainfo/load-torrent.ts'
 import type { HashTrees } from '../../src/torrent/hash-trees.ts'
-import { FakePeer, PeerMessage } from './lib/fake-peer.ts'
+import { FakePeer } from './lib/fake-peer.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
 import { makeFilesTorrent, type SimTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
-import { AllHashes, connectionsOf, HASH_REJECT, HASH_REQUEST, HASHES, torrentOf, withoutLayers } from './lib/v2.ts'
+import { AllHashes, HASH_REJECT, HASH_REQUEST, HASHES, torrentOf, withoutLayers } from './lib/v2.ts'
 
 const PIECE = 4 * BLOCK_SIZE
 const HYBRID = 0
