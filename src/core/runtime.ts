@@ -111,8 +111,12 @@ export interface DatagramHandler {
 /** A bound UDP socket. */
 export interface Datagram {
   readonly local: Endpoint
-  /** @param packet copied before return. @returns false if the queue is full and the packet was dropped */
-  send(packet: Uint8Array, to: Endpoint): boolean
+  /**
+   * @param packet copied before return
+   * @param isAnswer nobody waits to hear that it cannot leave: an error of it may go untold, which costs less
+   * @returns false if the queue is full and the packet was dropped
+   */
+  send(packet: Uint8Array, to: Endpoint, isAnswer?: boolean): boolean
   close(): void
 }
 

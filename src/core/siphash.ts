@@ -1,7 +1,7 @@
 /**
- * SipHash-2-4 by Aumasson and Bernstein: a keyed hash for short messages, which nobody can foresee without the key.
+ * SipHash-1-3 by Aumasson and Bernstein: a keyed hash for short messages, which nobody can foresee without the key.
  *
- * What DNS servers make their cookies with (RFC 9018). A hash of the system's library costs six times as much for so little
+ * What Rust, Ruby and Python keep their hash tables safe with. A hash of the system's library costs six times as much for so little
  * data, nearly all of it for the way there.
  */
 
@@ -57,11 +57,11 @@ export function sipHash32({ words }: SipKey, data: Uint8Array, length: number): 
       M = word(data, at + 4)
       d ^= m
       D ^= M
-      rounds = 2
+      rounds = 1
     } else {
       m = M = 0
       c ^= 0xff
-      rounds = 4
+      rounds = 3
     }
     for (; rounds > 0; rounds--) {
       let t = 0

@@ -50,7 +50,7 @@ export interface DhtNodeOptions {
   /** ms of the session's clock. */
   now(): number
   /** @param packet valid during the call. @returns false if it cannot leave */
-  send(packet: Uint8Array, to: Endpoint): boolean
+  send(packet: Uint8Array, to: Endpoint, isAnswer: boolean): boolean
   /** Whether a query may be answered now. */
   hasQuota(): boolean
   /** Our node of a family, `null` if there is none. */
@@ -132,7 +132,7 @@ export class DhtNode implements TraversalNode, QueriedNode {
       rng,
       log: observer,
       now: this.now,
-      send: (packet, to) => options.send(packet, to),
+      send: (packet, to) => options.send(packet, to, false),
     })
     this.#handlers = new QueryHandlers(this)
   }
@@ -203,7 +203,7 @@ export class DhtNode implements TraversalNode, QueriedNode {
     const writer = this.#writer
     writer.clear()
     this.#handlers.answer(query, from, writer)
-    this.#options.send(writer.view(), from)
+    this.#options.send(writer.view(), from, true)
   }
 
   /** Nobody listens there. */

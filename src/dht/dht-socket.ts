@@ -7,6 +7,10 @@ export interface DhtPacketSocket {
   readonly local: Endpoint
   /** Our address as others see it; unspecified (`0.0.0.0`, `::`) while it is not known. */
   externalAddress(): string
-  /** @param packet copied before return. @returns false if it cannot leave */
-  sendDht(packet: Uint8Array, to: Endpoint): boolean
+  /**
+   * @param packet copied before return
+   * @param isAnswer see `Datagram.send`
+   * @returns false if it cannot leave
+   */
+  sendDht(packet: Uint8Array, to: Endpoint, isAnswer: boolean): boolean
 }

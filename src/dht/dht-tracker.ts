@@ -129,7 +129,7 @@ export class DhtTracker {
         rng,
         secretIds,
         now,
-        send: (packet, to) => this.#send(member, packet, to),
+        send: (packet, to, isAnswer) => this.#send(member, packet, to, isAnswer),
         hasQuota: () => this.#quota.has(settings.dhtUploadRateLimit, now()),
         nodeOf: family => this.#members.find(each => each.node.family === family)?.node ?? null,
       }),
@@ -208,7 +208,7 @@ export class DhtTracker {
   }
 
   /** @returns false if it cannot leave */
-  #send(member: Member, packet: Uint8Array, to: Endpoint): boolean {
+  #send(member: Member, packet: Uint8Array, to: Endpoint, isAnswer: boolean): boolean {
     const { counters, observer } = this.#options
     // this packet goes out whatever is left; what is owed holds back the next query
     this.#quota.charge(packet.length)
@@ -218,7 +218,7 @@ export class DhtTracker {
       isV6(member.socket.local[0]) === v6
         ? member.socket
         : this.#members.find(each => isV6(each.socket.local[0]) === v6)?.socket
-    const sent = socket?.sendDht(packet, to) === true
+    const sent = socket?.sendDht(packet, to, isAnswer) === true
     if (sent) {
       counters.inc(C.DHT_DHT_BYTES_OUT, packet.length)
       counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, v6 ? V6_OVERHEAD : V4_OVERHEAD)

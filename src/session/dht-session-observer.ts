@@ -34,8 +34,8 @@ export class DhtListenSocket implements DhtPacketSocket {
     return this.#external()
   }
 
-  sendDht(packet: Uint8Array, to: Endpoint): boolean {
-    return this.socket.send(packet, to, 'other') === null
+  sendDht(packet: Uint8Array, to: Endpoint, isAnswer: boolean): boolean {
+    return this.socket.send(packet, to, 'other', isAnswer) === null
   }
 }
 

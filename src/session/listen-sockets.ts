@@ -81,14 +81,15 @@ export class ListenSocket implements TrackerSocket {
   /**
    * Sends a datagram by the way that the proxy settings demand.
    *
+   * @param isAnswer see `Datagram.send`
    * @returns why it cannot leave, else `null`, also if it is lost at once
    */
-  send(packet: Uint8Array, to: Endpoint, use: ProxyUse): ErrorCode | null {
+  send(packet: Uint8Array, to: Endpoint, use: ProxyUse, isAnswer = false): ErrorCode | null {
     const { udp } = this
     if (udp === null) return libtorrentError(LibtorrentErrors.invalidListenSocket)
     if (udpRoute(this.#settings, use) !== 'direct') return this.#sendWrapped(udp, wrapForRelay(to, packet))
     if (isV4(to[0]) !== isV4(udp.local[0])) return errnoError('EAFNOSUPPORT')
-    udp.send(packet, to)
+    udp.send(packet, to, isAnswer)
     return null
   }
 

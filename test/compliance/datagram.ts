@@ -74,25 +74,28 @@ export function datagramSuite(factory: WorldFactory): void {
       b.close()
     })
 
-    test('packets that are sent in a row arrive as they were, whatever their lengths', async () => {
-      const world = factory.make()
-      const atB = new Inbox()
-      const a = await bind(world, world.a, ['0.0.0.0', 0], new Inbox())
-      const b = await bind(world, world.b, [world.address(4), 0], atB)
-      // one buffer for all, as senders have it
-      const buffer = new Uint8Array(1400)
-      const sent: string[] = []
-      for (let i = 0; i < 80; i++) {
-        const packet = buffer.subarray(0, i % 20 === 19 ? 1400 : 100 + (i % 3))
-        packet.fill(0x30 + i)
-        sent.push(new TextDecoder().decode(packet))
-        expect(a.send(packet, b.local)).toBe(true)
-      }
-      await world.until(() => atB.packets.length === 80, 'all packets')
-      expect(atB.packets.map(packet => packet.text).sort()).toEqual(sent.sort())
-      a.close()
-      b.close()
-    })
+    test.each([false, true])(
+      'packets that are sent in a row arrive as they were, whatever their lengths (answers: %s)',
+      async isAnswer => {
+        const world = factory.make()
+        const atB = new Inbox()
+        const a = await bind(world, world.a, ['0.0.0.0', 0], new Inbox())
+        const b = await bind(world, world.b, [world.address(4), 0], atB)
+        // one buffer for all, as senders have it
+        const buffer = new Uint8Array(1400)
+        const sent: string[] = []
+        for (let i = 0; i < 80; i++) {
+          const packet = buffer.subarray(0, i % 20 === 19 ? 1400 : 100 + (i % 3))
+          packet.fill(0x30 + i)
+          sent.push(new TextDecoder().decode(packet))
+          expect(a.send(packet, b.local, isAnswer)).toBe(true)
+        }
+        await world.until(() => atB.packets.length === 80, 'all packets')
+        expect(atB.packets.map(packet => packet.text).sort()).toEqual(sent.sort())
+        a.close()
+        b.close()
+      },
+    )
 
     test('nothing comes after close, and sending then is refused', async () => {
       const world = factory.make()
