@@ -9,5 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // simulations need a processor each, and nothing here is timed
+    maxWorkers: '100%',
   },
 })
