@@ -5,7 +5,7 @@
  *   node bench/loopback.js [--size MiB] [--piece KiB] [--runs N] [--kinds v1,v2,hybrid] [--dir DIR] [--only 'ROW;...']
  *     [--conditions cached,new] [--seeds N] [--idle SECONDS] [--set NAME=VALUE]... [--json]
  *
- * `--kinds` are the kinds of torrent, v1 unless given: webtorrent and the bare peers know no others.
+ * `--kinds` are the kinds of torrent, v1 unless given: webtorrent knows no others.
  * `--seeds` is the number of seeds in the row with several. `--idle` is a pause before each run to a new file, which
  * is bound by the kernel's supply of free pages. `--set` changes settings of ours. CPU is that of the transfer alone; memory is
  * the peak of the process's life, with the part that is not mapped from files beside it (libtorrent maps the torrent's files).
@@ -61,7 +61,7 @@ const target = path.join(values.dir, 'target')
 
 const script = file => fileURLToPath(new URL(`./lib/${file}`, import.meta.url))
 const PEERS = {
-  bare: (role, torrent, save) => [process.execPath, [script(`bare-${role}.mjs`), torrent, save]],
+  bare: (role, _torrent, save, kind) => [process.execPath, [script(`bare-${role}.mjs`), torrentOf('v1'), save, kind]],
   ours: (role, torrent, save) => [
     process.execPath,
     [...process.execArgv, script(`our-${role}.mjs`), torrent, save, ...values.set],
@@ -84,7 +84,7 @@ function candidates(kind) {
   }
   if (kind === 'v1' && process.env.BENCH_WEBTORRENT) out.push({ seed: 'webtorrent', leech: 'webtorrent', seeds: 1 })
   out.push({ seed: 'ours', leech: 'ours', seeds: manySeeds })
-  if (kind === 'v1') out.push({ seed: 'bare', leech: 'bare', seeds: 1 })
+  out.push({ seed: 'bare', leech: 'bare', seeds: 1 })
   for (const each of out) each.kind = kind
   for (const each of out) each.name = `${each.seeds > 1 ? `${each.seeds} x ` : ''}${each.seed} -> ${each.leech}`
   return values.only === undefined ? out : out.filter(each => values.only.split(';').includes(each.name))
@@ -102,7 +102,8 @@ async function makeData() {
     fs.closeSync(out)
     for (const kind of KINDS) fs.rmSync(torrentOf(kind), { force: true })
   }
-  for (const kind of kinds) if (!fs.existsSync(torrentOf(kind))) await makeTorrent(kind)
+  // the bare peers take sizes and names from the v1 torrent
+  for (const kind of new Set(['v1', ...kinds])) if (!fs.existsSync(torrentOf(kind))) await makeTorrent(kind)
 }
 
 async function makeTorrent(kind) {
@@ -151,13 +152,13 @@ async function transfer({ seed, leech, seeds, kind }, condition) {
   try {
     const ports = []
     for (let i = 0; i < seeds; i++) {
-      const peer = new PeerProcess(...PEERS[seed]('seed', torrent, values.dir))
+      const peer = new PeerProcess(...PEERS[seed]('seed', torrent, values.dir, kind))
       peers.push(peer)
       const ready = await peer.event('ready')
       if (ready.progress !== 1) throw new Error(`${seed}: the seed has not all of it`)
       ports.push(ready.port)
     }
-    const last = new PeerProcess(...PEERS[leech]('leech', torrent, target))
+    const last = new PeerProcess(...PEERS[leech]('leech', torrent, target, kind))
     peers.push(last)
     const ready = await last.event('ready')
     if (ready.progress !== 0) throw new Error(`${leech}: the leech has some of it`)

@@ -1,8 +1,9 @@
 /**
- * A leech that is no more than the data path: usage bare-leech.mjs TORRENT SAVE
+ * A leech that is no more than the data path: usage bare-leech.mjs TORRENT SAVE v1|v2|hybrid
  *
  * Asks a bare-seed.mjs for all pieces in order, copies what comes into shared memory, and has two threads hash and
- * write it. Speaks the lines of our-leech.mjs. The file must be there.
+ * write it. Speaks the lines of our-leech.mjs. The file must be there. TORRENT is a v1 torrent; for v2 blocks are hashed too, or
+ * instead, and compared with nothing.
  */
 
 import { Buffer } from 'node:buffer'
@@ -12,14 +13,15 @@ import { BLOCK, bareTorrent, HEADER, REQUEST } from './bare-torrent.mjs'
 import { commands, emit } from './lines.mjs'
 
 const SLOTS = 16
-const { file, pieceLength, numPieces, hashes } = bareTorrent(...process.argv.slice(2))
+const [torrent, save, kind] = process.argv.slice(2)
+const { file, pieceLength, numPieces, hashes } = bareTorrent(torrent, save)
 const blocks = pieceLength / BLOCK
 const slab = new SharedArrayBuffer(SLOTS * pieceLength)
 const memory = Buffer.from(slab)
 const workers = [1, 2].map(
   () =>
     new Worker(new URL('./bare-worker.mjs', import.meta.url), {
-      workerData: { role: 'leech', file, slab, pieceLength, hashes },
+      workerData: { role: 'leech', file, slab, pieceLength, hashes, kind },
     }),
 )
 

@@ -5,7 +5,7 @@ import { openSync, readvSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BLOCK, HEADER } from './bare-torrent.mjs'
 
-const { role, file, slab, pieceLength, hashes } = workerData
+const { role, file, slab, pieceLength, hashes, kind } = workerData
 const blocks = pieceLength / BLOCK
 const fd = openSync(file, role === 'seed' ? 'r' : 'r+')
 
@@ -26,8 +26,17 @@ function read(piece, slot) {
 
 function write(piece, slot) {
   const bytes = new Uint8Array(slab, slot * pieceLength, pieceLength)
-  const digest = createHash('sha1').update(bytes).digest()
-  if (digest.compare(hashes, piece * 20, piece * 20 + 20) !== 0) throw new Error(`piece ${piece} is bad`)
+  if (kind !== 'v2') {
+    const digest = createHash('sha1').update(bytes).digest()
+    if (digest.compare(hashes, piece * 20, piece * 20 + 20) !== 0) throw new Error(`piece ${piece} is bad`)
+  }
+  if (kind !== 'v1') {
+    for (let b = 0; b < pieceLength; b += BLOCK) {
+      createHash('sha256')
+        .update(bytes.subarray(b, b + BLOCK))
+        .digest()
+    }
+  }
   writeSync(fd, bytes, 0, pieceLength, piece * pieceLength)
 }
 
