@@ -344,7 +344,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   setPaused(paused: boolean): void {
     if (this.paused === paused) return
     this.paused = paused
-    for (const torrent of [...this.registry.all()]) torrent.setSessionPaused(paused)
+    for (const torrent of [...this.registry.all()]) torrent.pausing.setSession(paused)
   }
 
   postTorrentUpdates(flags: number): void {
@@ -640,7 +640,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       return libtorrentError(LibtorrentErrors.invalidInfoHash)
     }
     if (torrent.isPaused && torrent.autoManaged && this.settings.incomingStartsQueuedTorrents) torrent.resume()
-    if (torrent.isPaused || torrent.gracefulPause) return libtorrentError(LibtorrentErrors.torrentPaused)
+    if (torrent.isPaused || torrent.pausing.graceful) return libtorrentError(LibtorrentErrors.torrentPaused)
     if (torrent.content !== null && !torrent.ready) return libtorrentError(LibtorrentErrors.torrentNotReady)
     if (this.connections.size >= this.settings.connectionsLimit && !this.makeRoom(torrent)) {
       return libtorrentError(LibtorrentErrors.tooManyConnections)

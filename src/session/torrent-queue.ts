@@ -101,9 +101,9 @@ export class TorrentQueue {
     }
     for (const { torrent, run, announceToTrackers, announceToDht, announceToLsd } of plan.torrents) {
       if (run) {
-        torrent.torrent.setPaused(false)
+        torrent.torrent.pausing.set(false)
         torrent.torrent.setAnnounces(announceToTrackers, announceToDht, announceToLsd)
-      } else torrent.torrent.setPaused(true, true)
+      } else torrent.torrent.pausing.set(true, true)
     }
   }
 }

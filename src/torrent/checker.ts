@@ -189,7 +189,7 @@ export class Checker {
   #nowPaused(): void {
     if (!this.#pausing) return
     this.#pausing = false
-    this.#torrent.postPaused()
+    this.#torrent.pausing.postPaused()
   }
 
   stop(): void {

@@ -76,7 +76,7 @@ export class PeerGate implements PeerHost {
     return this.#torrent.aborted
   }
   get gracefulPause(): boolean {
-    return this.#torrent.gracefulPause
+    return this.#torrent.pausing.graceful
   }
   get uploadMode(): boolean {
     return this.#torrent.uploadMode

@@ -14,9 +14,7 @@ import {
   TorrentCheckedAlert,
   TorrentErrorAlert,
   TorrentFinishedAlert,
-  TorrentPausedAlert,
   TorrentRemovedAlert,
-  TorrentResumedAlert,
 } from '../alert/torrent-alerts.ts'
 import type { BlockIndex, PieceIndex, TorrentId } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
@@ -42,6 +40,7 @@ import { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
 import { FileOperations } from './file-operations.ts'
 import { HashTrees } from './hash-trees.ts'
+import { Pausing } from './pausing.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { PeerGate } from './peer-gate.ts'
@@ -105,9 +104,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   error: ErrorCode = NO_ERROR
   errorFile: number = NO_FILE
   aborted = false
-  paused: boolean
-  sessionPaused: boolean
-  gracefulPause = false
+  readonly pausing: Pausing
   uploadMode: boolean
   #uploadModeSince = 0
   autoManaged: boolean
@@ -164,8 +161,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.handle = handle
     this.added = params
     this.infoHashes = params.ti?.infoHashes() ?? params.infoHashes
-    this.paused = (flags & TorrentFlags.paused) !== 0
-    this.sessionPaused = sessionPaused
+    this.pausing = new Pausing(this, (flags & TorrentFlags.paused) !== 0, sessionPaused)
     this.uploadMode = (flags & TorrentFlags.uploadMode) !== 0
     this.autoManaged = (flags & TorrentFlags.autoManaged) !== 0
     this.sequential = (flags & TorrentFlags.sequentialDownload) !== 0
@@ -250,7 +246,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   get isPaused(): boolean {
-    return this.paused || this.sessionPaused
+    return this.pausing.isPaused
   }
 
   get isChecking(): boolean {
@@ -262,7 +258,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (this.seedMode !== null) flags |= TorrentFlags.seedMode
     if (this.uploadMode) flags |= TorrentFlags.uploadMode
     if (this.appliesIpFilter) flags |= TorrentFlags.applyIpFilter
-    if (this.paused) flags |= TorrentFlags.paused
+    if (this.pausing.paused) flags |= TorrentFlags.paused
     if (this.autoManaged) flags |= TorrentFlags.autoManaged
     if (this.superSeeding !== null) flags |= TorrentFlags.superSeeding
     if (this.sequential) flags |= TorrentFlags.sequentialDownload
@@ -317,7 +313,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     }
     this.env.registry.setQueued(this, true)
     if (!this.isPaused) this.times.start(this.env.turn.now)
-    if (params.ti === null) this.#startAnnouncing()
+    if (params.ti === null) this.startAnnouncing()
     else this.#attachInfo(params.ti)
     if (params.peers.length > 0) this.swarm.connectBoost()
     this.listsChanged()
@@ -406,7 +402,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     } else this.#finished(true)
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
-    this.#startAnnouncing()
+    this.startAnnouncing()
     this.webSeeds.connect()
     this.listsChanged()
   }
@@ -465,7 +461,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (this.aborted) return
     this.aborted = true
     const { env } = this
-    this.#stopAnnouncing()
+    this.stopAnnouncing()
     this.swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentRemoved), Operation.bittorrent)
     this.times.stop(env.turn.now)
     this.content?.spill()
@@ -489,110 +485,11 @@ export class Torrent implements SwarmHost, AlertTorrent {
   // ---- pause and resume --------------------------------------------------------------------------
 
   pause(graceful: boolean): void {
-    // what was asked for is saved; what the queue decides is not
-    if (!this.paused) this.needSave.state()
-    this.setPaused(true, graceful)
-  }
-
-  /** Pauses or lets go on without a word to resume data: the queue does so. Nothing happens if it is so already. */
-  setPaused(on: boolean, graceful = false): void {
-    if (this.swarm.size === 0) graceful = false
-    if (this.paused === on) {
-      if (on && this.gracefulPause && !graceful) {
-        this.gracefulPause = false
-        this.#pauseNow()
-      }
-      return
-    }
-    const before = this.isPaused
-    this.paused = on
-    this.stateUpdated()
-    // the session may be paused too: nothing changes then
-    if (before === this.isPaused) return
-    this.gracefulPause = on && graceful
-    if (on) this.#doPause()
-    else this.#doResume()
+    this.pausing.pause(graceful)
   }
 
   resume(): void {
-    if (!this.paused && this.announceToTrackers && this.announceToDht && this.announceToLsd) return
-    this.paused = false
-    this.needSave.state()
-    if (!this.sessionPaused) this.gracefulPause = false
-    this.stateUpdated()
-    this.#doResume()
-  }
-
-  setSessionPaused(paused: boolean): void {
-    if (this.sessionPaused === paused) return
-    const before = this.isPaused
-    this.sessionPaused = paused
-    if (before === this.isPaused) return
-    if (paused) this.#doPause()
-    else this.#doResume()
-  }
-
-  #doPause(): void {
-    const { env } = this
-    this.swarm.boost = env.settings.torrentConnectBoost
-    this.times.stop(env.turn.now)
-    this.announceToTrackers = false
-    this.announceToDht = false
-    this.announceToLsd = false
-    this.stateUpdated()
-    if (this.isChecking) {
-      this.checker.pause()
-      this.swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
-      this.listsChanged()
-      return
-    }
-    if (!this.gracefulPause) this.#pauseNow()
-    else {
-      for (const peer of this.swarm.connections.slice()) {
-        if (peer.download.outstandingBytes > 0) {
-          peer.download.choked(true)
-          if (!peer.amChoking) this.host.releaseUnchokeSlot(peer)
-        } else peer.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
-      }
-      this.#stopAnnouncing()
-    }
-    this.listsChanged()
-  }
-
-  #pauseNow(): void {
-    const { env } = this
-    this.swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
-    this.#stopAnnouncing()
-    this.content?.spill()
-    const storage = this.content?.storage ?? null
-    if (storage === null) this.postPaused()
-    else env.disk.stop(storage, () => env.turn.run('torrent paused', () => this.postPaused()))
-  }
-
-  postPaused(): void {
-    const { alerts } = this.env
-    if (alerts.wants(TorrentPausedAlert)) alerts.post(new TorrentPausedAlert(this))
-  }
-
-  #doResume(): void {
-    if (this.isPaused || this.aborted) {
-      this.listsChanged()
-      return
-    }
-    const { env } = this
-    if (env.alerts.wants(TorrentResumedAlert)) env.alerts.post(new TorrentResumedAlert(this))
-    this.announceToTrackers = true
-    this.announceToDht = true
-    this.announceToLsd = true
-    this.times.start(env.turn.now)
-    this.clearError()
-    this.stateUpdated()
-    if (this.isChecking) {
-      if (this.autoManaged) env.registry.triggerAutoManage()
-      this.checker.resume()
-    } else this.#startAnnouncing()
-    this.listsChanged()
-    this.swarm.connectBoost()
+    this.pausing.resume()
   }
 
   setAutoManaged(on: boolean): void {
@@ -605,7 +502,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   // ---- announcing --------------------------------------------------------------------------------
 
-  #startAnnouncing(): void {
+  /** Unless something speaks against it. */
+  startAnnouncing(): void {
     if (this.isPaused || this.aborted || !this.announceToTrackers) return
     if (this.content !== null && !this.ready) return
     if (this.announcer.isAnnouncing) return
@@ -619,7 +517,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   announceBase = { up: 0, down: 0 }
 
-  #stopAnnouncing(): void {
+  stopAnnouncing(): void {
     this.announcer.stop(this.env.turn.now)
     this.announceChanged()
   }
@@ -630,8 +528,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.announceToLsd = lsd
     if (this.announceToTrackers === trackers) return
     this.announceToTrackers = trackers
-    if (trackers) this.#startAnnouncing()
-    else this.#stopAnnouncing()
+    if (trackers) this.startAnnouncing()
+    else this.stopAnnouncing()
   }
 
   announceChanged(): void {
@@ -813,7 +711,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   get wantsPeers(): boolean {
-    if (this.aborted || this.isPaused || this.gracefulPause) return false
+    if (this.aborted || this.isPaused || this.pausing.graceful) return false
     if (this.content !== null && !this.ready) return false
     if (this.swarm.size >= this.maxConnections) return false
     if (this.isSeed && !this.env.settings.seedingOutgoingConnections) return false
@@ -830,10 +728,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   connectionClosed(): void {
-    if (this.gracefulPause && this.swarm.size === 0 && this.paused) {
-      this.gracefulPause = false
-      this.#pauseNow()
-    }
+    this.pausing.connectionClosed()
   }
 
   get hasFreeUploadSlot(): boolean {
@@ -928,7 +823,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
       this.setUploadMode(false)
     }
     const moving = this.stats.uploadRate() > 0 || this.stats.downloadRate() > 0
-    if (!this.isPaused || this.gracefulPause) {
+    if (!this.isPaused || this.pausing.graceful) {
       if (!this.uploadMode) this.deadlines.tick(now)
       this.pex.tick(now)
       for (const peer of this.swarm.connections.slice()) {

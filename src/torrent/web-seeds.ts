@@ -130,7 +130,7 @@ export class WebSeeds implements WebSeedReports {
   get #mayConnect(): boolean {
     const torrent = this.#torrent
     const { connects, settings } = torrent.env
-    if (torrent.aborted || torrent.isPaused || torrent.gracefulPause) return false
+    if (torrent.aborted || torrent.isPaused || torrent.pausing.graceful) return false
     if (!torrent.ready || torrent.uploadOnly) return false
     return torrent.swarm.size < torrent.maxConnections && connects.numConnections < settings.connectionsLimit
   }
