@@ -121,7 +121,11 @@ def found_value(alert):
     return value.decode() if isinstance(value, bytes) else value
 
 
+flushing = False
+
+
 def report(alert):
+    global flushing
     if isinstance(alert, lt.listen_succeeded_alert):
         if str(alert.socket_type) == "tcp":
             emit(event="listening", port=alert.port)
@@ -130,7 +134,13 @@ def report(alert):
     elif isinstance(alert, lt.torrent_checked_alert):
         emit(event="checked", **status())
     elif isinstance(alert, lt.torrent_finished_alert):
-        emit(event="finished", **status())
+        # pieces count as soon as they are hashed: what was downloaded is in the files once all is flushed
+        flushing = True
+        handle.flush_cache()
+    elif isinstance(alert, lt.cache_flushed_alert):
+        if flushing:
+            flushing = False
+            emit(event="finished", **status())
     elif isinstance(alert, lt.save_resume_data_alert):
         emit(event="resume", data=base64.b64encode(lt.write_resume_data_buf(alert.params)).decode())
     elif isinstance(alert, lt.session_stats_alert):
