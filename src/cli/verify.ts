@@ -163,8 +163,9 @@ function report(
   const files = badFiles(ti, damage, faults)
   const ok = bad.length === 0 && !faults.some(({ fault }) => fault !== 'too long')
   const name = ti.name()
-  const what = `${ti.numPieces()} pieces, ${formatBytes(ti.sizeOnDisk())}`
-  const text = ok ? `${name} is whole: ${what}` : `${name} is not whole: ${bad.length} of ${what} are bad`
+  const text = ok
+    ? `${name} is whole: ${ti.numPieces()} pieces, ${formatBytes(ti.sizeOnDisk())}`
+    : `${name} is not whole: ${bad.length} of ${ti.numPieces()} pieces ${bad.length === 1 ? 'is' : 'are'} bad`
   const lines = [text]
   const sum = sumDamage(damage)
   const good = ti.sizeOnDisk() - sum.missing - sum.empty - sum.bad - sum.suspect

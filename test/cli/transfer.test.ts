@@ -210,6 +210,7 @@ describe('verify', () => {
     })
     expect(readdirSync(at('bad/set'))).toEqual(['a.bin'])
     const text = await cli('verify', torrent, '--save-path', at('bad'))
+    expect(text.command.stdout).toContain(`set is not whole: 2 of ${last + 1} pieces are bad\n`)
     expect(text.command.stdout).toContain(`bad pieces: 3, ${last}\n`)
   })
 
