@@ -48,14 +48,13 @@ export function fillGauges(engine: Engine): void {
   const states = new Map<number, number>(STATE_GAUGES.map(index => [index, 0]))
   const count = (index: number) => states.set(index, states.get(index)! + 1)
   for (const torrent of registry.all()) {
-    if (torrent.uploadMode && !torrent.isFinished) count(C.SES_NUM_UPLOAD_ONLY_TORRENTS)
     if (torrent.error.failed()) count(C.SES_NUM_ERROR_TORRENTS)
     else if (torrent.isPaused && !torrent.autoManaged) count(C.SES_NUM_STOPPED_TORRENTS)
     else if (torrent.isPaused) {
-      count(torrent.isFinished ? C.SES_NUM_QUEUED_SEEDING_TORRENTS : C.SES_NUM_QUEUED_DOWNLOAD_TORRENTS)
+      count(torrent.isSeed ? C.SES_NUM_QUEUED_SEEDING_TORRENTS : C.SES_NUM_QUEUED_DOWNLOAD_TORRENTS)
     } else if (!torrent.ready && torrent.content !== null) count(C.SES_NUM_CHECKING_TORRENTS)
     else if (torrent.isSeed) count(C.SES_NUM_SEEDING_TORRENTS)
-    else if (torrent.isFinished) count(C.SES_NUM_UPLOAD_ONLY_TORRENTS)
+    else if (torrent.uploadOnly) count(C.SES_NUM_UPLOAD_ONLY_TORRENTS)
     else count(C.SES_NUM_DOWNLOADING_TORRENTS)
   }
   for (const [index, value] of states) set(index, value)

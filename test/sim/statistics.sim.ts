@@ -6,7 +6,7 @@ import { TorrentFlags } from '../../src/core/enums.ts'
 import * as S from '../../src/stats/transfer-stats.ts'
 import { inArena } from './lib/arena.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
-import { makeTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
+import { makeTorrent, type NodeOptions, Swarm, type SwarmNode } from './lib/swarm.ts'
 
 const PIECE = 64 * 1024
 const NOBODY = ['10.9.9.9', 7000] as const
@@ -177,6 +177,31 @@ describe('connections are counted', () => {
       const other = stats(sim, mayNot)
       expect(other['peer.connection_attempts']).toBe(0)
       expect(other['peer.missed_connection_attempts']).toBeGreaterThan(0)
+      swarm.close()
+    })
+  })
+})
+
+describe('a torrent is counted in one state', () => {
+  const states: [string, NodeOptions, (node: SwarmNode) => void, string][] = [
+    ['downloading', {}, () => {}, 'downloading'],
+    ['downloading in upload mode', {}, node => node.handle.setFlags(TorrentFlags.uploadMode), 'upload_only'],
+    ['seeding', { has: 'all' }, () => {}, 'seeding'],
+    ['seeding in upload mode', { has: 'all' }, node => node.handle.setFlags(TorrentFlags.uploadMode), 'seeding'],
+    ['finished but for what is not wanted', {}, node => node.handle.prioritizeFiles([0]), 'upload_only'],
+    ['paused', {}, node => node.handle.pause(), 'stopped'],
+  ]
+  test.each(states)('%s', (_name, options, change, state) => {
+    simulate(9, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const node = swarm.add('node', options)
+      sim.run(1000)
+      change(node)
+      sim.run(1000)
+      const values = stats(sim, node)
+      const counted = Object.keys(values).filter(key => /^ses\.num_\w+_torrents$/.test(key) && values[key]! > 0)
+      const own = counted.filter(key => !key.includes('filter') && !key.includes('loaded'))
+      expect(own).toEqual([`ses.num_${state}_torrents`])
       swarm.close()
     })
   })
