@@ -3,7 +3,6 @@
 import type { BdecodeNode } from '../bencode/bdecode-node.ts'
 import type { Entry } from '../bencode/entry.ts'
 import type { TokenTable } from '../bencode/token-table.ts'
-import type { Bitfield } from '../core/bitfield.ts'
 import { bytesToBinary, bytesToText } from '../core/bytes.ts'
 import { InfoHash, Sha1Hash, Sha256Hash } from '../core/digest.ts'
 import { TrackerSource } from '../core/enums.ts'
@@ -16,11 +15,10 @@ import type { FileSlice } from './file-slice.ts'
 import { FileStorage } from './file-storage.ts'
 import { type LoadTorrentLimits, withDefaultLimits } from './load-limits.ts'
 import { parseMagnetUri } from './magnet-uri.ts'
-import { HASH_SIZE } from './merkle.ts'
 import { failLoad } from './parse-file-entry.ts'
 import { type InfoRecord, parseInfo } from './parse-info.ts'
 import { parseTorrentFile, type TorrentFileRecord } from './parse-torrent-file.ts'
-import { type FileTrees, restorePieceLayers, treesOfLayers } from './piece-layers.ts'
+import { type FileTrees, treesOfLayers } from './piece-layers.ts'
 import { decodeTorrentBuffer, decodeTorrentFile, decodeTorrentValue } from './torrent-source.ts'
 import { type WebSeedEntry, WebSeedType } from './web-seed-entry.ts'
 
@@ -304,24 +302,6 @@ export class TorrentInfo {
   }
 
   /**
-   * Root of the part of a file's merkle tree that a piece covers: a view of 32 bytes. For a file of at most
-   * one piece that is the root of the file.
-   *
-   * @returns `null` if it is not known: no v2 torrent, padding, or no piece layers came with the file
-   * @internal
-   */
-  pieceRootView(index: number): Uint8Array | null {
-    const files = this.#layout
-    const file = files.fileIndexAtPiece(index)
-    if (files.padFileAt(file)) return null
-    if (files.fileSize(file) <= files.pieceLength()) return files.rootView(file)
-    const layer = this.#layerOf(file)
-    if (layer.length === 0) return null
-    const at = (index - files.pieceIndexAtFile(file)) * HASH_SIZE
-    return layer.subarray(at, at + HASH_SIZE)
-  }
-
-  /**
    * Hashes of the pieces of a file of a v2 torrent, 32 bytes each: a view that must not be changed. Of a file of at
    * most one piece that is the root. Empty if they are not known, and of pad files, empty files and v1 torrents.
    *
@@ -351,28 +331,6 @@ export class TorrentInfo {
     }
     const root = this.#layout.rootView(file)
     return (root === null ? undefined : this.#layersByRoot.get(bytesToBinary(root))) ?? NO_BYTES
-  }
-
-  /** Whether every piece has a v2 hash to be compared with. @internal */
-  hasPieceLayers(): boolean {
-    const files = this.#layout
-    for (let file = 0; file < files.numFiles(); file++) {
-      if (files.padFileAt(file) || files.fileSize(file) === 0) continue
-      if (this.pieceLayer(file).length === 0) return false
-    }
-    return true
-  }
-
-  /**
-   * This, or a copy of it that has the piece layers which resume data kept, if they did not come with the file.
-   *
-   * @param trees as `AddTorrentParams.merkleTrees` @param masks as `AddTorrentParams.merkleTreeMask` @internal
-   */
-  withTrees(trees: readonly Uint8Array[], masks: readonly Bitfield[]): TorrentInfo {
-    if (!this.v2() || this.#fileTrees !== null || trees.length === 0) return this
-    const copy = new TorrentInfo(this)
-    copy.#fileTrees = restorePieceLayers(this.#layout, trees, masks)
-    return copy
   }
 
   /**

@@ -96,6 +96,8 @@ export class HashTrees {
       const hashes = trees[file]!
       if (hashes.length === 0 || !this.#hasTree(file)) continue
       const tree = this.#existing(file) ?? this.#makeTree(file)
+      // a torrent file's layers are in its metadata and in the parameters it is added with: they are hashed once
+      if (tree.pieceLayer === hashes) continue
       const before = tree.hasPieceLayer
       const mask = masks[file]
       if (mask === undefined || mask.empty()) tree.loadTree(hashes)

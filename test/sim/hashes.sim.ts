@@ -89,7 +89,8 @@ describe('metadata with hashes', () => {
       )
       const whole = node.handle.torrentFileWithHashes()!
       expect(whole).not.toBe(node.handle.torrentFile())
-      expect(whole.hasPieceLayers()).toBe(true)
+      expect(whole.v2PieceHashesVerified()).toBe(true)
+      expect(layers.map((_, i) => whole.pieceLayer(i))).toEqual(layers)
       const again = loadTorrentBuffer(new CreateTorrent(whole).generateBuf())
       expect(again.infoHashes.equals(loaded.infoHashes)).toBe(true)
       expect(again.merkleTrees).toEqual(loaded.merkleTrees)

@@ -5,39 +5,25 @@ import { BLOCK_SIZE } from '../../src/core/brands.ts'
 import { InfoHash, type Sha1Hash } from '../../src/core/digest.ts'
 import { ProtocolVersion, TorrentFlags } from '../../src/core/enums.ts'
 import { LibtorrentErrors as E } from '../../src/core/error-table.ts'
-import { sha256 } from '../../src/core/hash.ts'
 import type { AddTorrentParams } from '../../src/metainfo/add-torrent-params.ts'
 import { CreateFlags } from '../../src/metainfo/create-flags.ts'
 import { loadTorrentBuffer } from '../../src/metainfo/load-torrent.ts'
+import { restorePieceLayers } from '../../src/metainfo/piece-layers.ts'
 import { readResumeData } from '../../src/metainfo/resume-read.ts'
 import { writeResumeDataBuf } from '../../src/metainfo/resume-write.ts'
-import { TorrentInfo } from '../../src/metainfo/torrent-info.ts'
+import type { TorrentInfo } from '../../src/metainfo/torrent-info.ts'
 import { PeerConnection } from '../../src/peer/peer-connection.ts'
 import { buildResumeParams } from '../../src/torrent/resume-state.ts'
 import { FakePeer } from './lib/fake-peer.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
 import { makeFilesTorrent, type SimTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
+import { asMagnet, wholeTrees, withoutLayers } from './lib/v2.ts'
 
 const PIECE = 64 * 1024
 const HYBRID = 0
 /** A block, a piece, a power of two, nothing, a few bytes, and two that end somewhere. */
 const SIZES = [BLOCK_SIZE, PIECE, 4 * PIECE, 0, 7, 3 * PIECE + 100, 9 * PIECE - 1]
-
-/** Only the info dictionary is known, as after a magnet link. */
-function withoutLayers(params: AddTorrentParams): void {
-  params.ti = TorrentInfo.fromInfoSection(params.ti!.infoSection())
-  params.merkleTrees = []
-  params.merkleTreeMask = []
-  params.verifiedLeafHashes = []
-}
-
-/** Nothing but the info hashes is known. */
-function asMagnet(params: AddTorrentParams): void {
-  withoutLayers(params)
-  params.infoHashes = params.ti!.infoHashes()
-  params.ti = null
-}
 
 /** A client that has never heard of BitTorrent v2. */
 function asV1Client(params: AddTorrentParams): void {
@@ -179,7 +165,7 @@ describe('hashes', () => {
         return readResumeData(writeResumeDataBuf(buildResumeParams(torrents[0]!, true)))
       })
       const layers = (params: AddTorrentParams) =>
-        params.ti!.withTrees(params.merkleTrees, params.merkleTreeMask).fileTrees()!.trees
+        restorePieceLayers(params.ti!.layout(), params.merkleTrees, params.merkleTreeMask).trees
       expect(layers(resume)).toEqual(layers(whole))
       expect(leech.handle.pieceLayers()).toEqual(seed.handle.pieceLayers())
       finish(swarm)
@@ -308,13 +294,8 @@ describe('a peer that corrupts blocks', () => {
 
   /** All block hashes, as resume data of a client that keeps them has them. */
   function withBlockHashes(params: AddTorrentParams, torrent: SimTorrent): void {
-    const layout = params.ti!.layout()
-    params.merkleTrees = []
+    params.merkleTrees = wholeTrees(torrent)
     params.merkleTreeMask = []
-    for (let f = 0; f < layout.numFiles(); f++) {
-      const at = layout.fileOffset(f)
-      params.merkleTrees.push(wholeTree(torrent.content.subarray(at, at + layout.fileSize(f))))
-    }
   }
 
   test.each([31, 32, 33])(
@@ -365,22 +346,6 @@ describe('a peer that corrupts blocks', () => {
     })
   })
 })
-
-/** The whole merkle tree of a file, root first. */
-function wholeTree(bytes: Uint8Array): Uint8Array {
-  if (bytes.length === 0) return new Uint8Array(0)
-  let layer: Uint8Array[] = []
-  for (let at = 0; at < bytes.length; at += BLOCK_SIZE) layer.push(sha256(bytes.subarray(at, at + BLOCK_SIZE)))
-  while ((layer.length & (layer.length - 1)) !== 0) layer.push(new Uint8Array(32))
-  const layers = [layer]
-  while (layer.length > 1) {
-    const above: Uint8Array[] = []
-    for (let i = 0; i < layer.length; i += 2) above.push(sha256(Buffer.concat([layer[i]!, layer[i + 1]!])))
-    layers.unshift(above)
-    layer = above
-  }
-  return new Uint8Array(Buffer.concat(layers.flat()))
-}
 
 describe('restart', () => {
   test.each([CreateFlags.v2Only, HYBRID])(

@@ -1,16 +1,14 @@
 /** Torrents of files with given content, so that several can have one in common. */
 
-import { BLOCK_SIZE } from '../../../src/core/brands.ts'
-import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
+import { Sha1Hash } from '../../../src/core/digest.ts'
 import { FileFlags, ProtocolVersion } from '../../../src/core/enums.ts'
-import { sha1, sha256 } from '../../../src/core/hash.ts'
+import { sha1 } from '../../../src/core/hash.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
 import { CreateFlags } from '../../../src/metainfo/create-flags.ts'
 import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
 import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
-import { merkleNumLeafs, merkleRoot } from '../../../src/metainfo/merkle.ts'
-import type { SimTorrent } from './swarm.ts'
+import { type SimTorrent, setV2Hashes } from './swarm.ts'
 
 export interface SharedOptions {
   readonly pieceLength?: number
@@ -56,15 +54,4 @@ export function torrentOf(
   const hashes = loadTorrentBuffer(file).ti!.infoHashes()
   const infoHash = hashes.hasV1() ? hashes.v1 : (hashes.get(ProtocolVersion.V2) as Sha1Hash)
   return { content, pieceLength, file, infoHash }
-}
-
-function setV2Hashes(creator: CreateTorrent, file: number, bytes: Uint8Array, pieceLength: number): void {
-  for (let piece = 0; piece * pieceLength < bytes.length; piece++) {
-    const part = bytes.subarray(piece * pieceLength, (piece + 1) * pieceLength)
-    const leafs: Uint8Array[] = []
-    for (let at = 0; at < part.length; at += BLOCK_SIZE) leafs.push(sha256(part.subarray(at, at + BLOCK_SIZE)))
-    const whole = bytes.length > pieceLength ? pieceLength / BLOCK_SIZE : merkleNumLeafs(leafs.length)
-    while (leafs.length < whole) leafs.push(new Uint8Array(32))
-    creator.setHash2(file, piece, new Sha256Hash(merkleRoot(Buffer.concat(leafs))))
-  }
 }

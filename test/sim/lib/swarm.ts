@@ -92,21 +92,24 @@ export function makeFilesTorrent(
     }
   }
   if ((flags & CreateFlags.v1Only) === 0) {
-    for (const [f, bytes] of v2.files.entries()) {
-      for (let piece = 0; piece * pieceLength < bytes.length; piece++) {
-        const part = bytes.subarray(piece * pieceLength, (piece + 1) * pieceLength)
-        const leafs: Uint8Array[] = []
-        for (let at = 0; at < part.length; at += BLOCK_SIZE) leafs.push(sha256(part.subarray(at, at + BLOCK_SIZE)))
-        const whole = bytes.length > pieceLength ? pieceLength / BLOCK_SIZE : merkleNumLeafs(leafs.length)
-        while (leafs.length < whole) leafs.push(new Uint8Array(32))
-        creator.setHash2(f, piece, new Sha256Hash(merkleRoot(Buffer.concat(leafs))))
-      }
-    }
+    for (const [f, bytes] of v2.files.entries()) setV2Hashes(creator, f, bytes, pieceLength)
   }
   const file = creator.generateBuf()
   const hashes = loadTorrentBuffer(file).ti!.infoHashes()
   const infoHash = hashes.hasV1() ? hashes.v1 : (hashes.get(ProtocolVersion.V2) as Sha1Hash)
   return { content, pieceLength, file, infoHash, v2Content: v2.content }
+}
+
+/** Gives a torrent that is made the v2 hashes of a file's pieces. */
+export function setV2Hashes(creator: CreateTorrent, file: number, bytes: Uint8Array, pieceLength: number): void {
+  for (let piece = 0; piece * pieceLength < bytes.length; piece++) {
+    const part = bytes.subarray(piece * pieceLength, (piece + 1) * pieceLength)
+    const leafs: Uint8Array[] = []
+    for (let at = 0; at < part.length; at += BLOCK_SIZE) leafs.push(sha256(part.subarray(at, at + BLOCK_SIZE)))
+    const whole = bytes.length > pieceLength ? pieceLength / BLOCK_SIZE : merkleNumLeafs(leafs.length)
+    while (leafs.length < whole) leafs.push(new Uint8Array(32))
+    creator.setHash2(file, piece, new Sha256Hash(merkleRoot(Buffer.concat(leafs))))
+  }
 }
 
 function contentOf(creator: CreateTorrent, seed: number): { content: Uint8Array; files: Uint8Array[] } {

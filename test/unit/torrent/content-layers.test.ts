@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
+import type { Bitfield } from '../../../src/core/bitfield.ts'
 import { Sha256Hash } from '../../../src/core/digest.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
 import { CreateFlags } from '../../../src/metainfo/create-flags.ts'
 import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
 import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
 import { TorrentInfo } from '../../../src/metainfo/torrent-info.ts'
+import { HashTrees } from '../../../src/torrent/hash-trees.ts'
 
 const PIECE = 64 * 1024
 
@@ -20,22 +22,35 @@ function twins() {
   return loadTorrentBuffer(creator.generateBuf())
 }
 
+function treesOf(info: TorrentInfo, trees: readonly Uint8Array[], masks: readonly Bitfield[]): HashTrees {
+  const out = new HashTrees(info.layout())
+  out.load(trees, masks)
+  return out
+}
+
 test('files with the same content share the one layer that the torrent file has', () => {
-  const info = twins().ti!
-  expect(info.hasPieceLayers()).toBe(true)
-  expect([0, 3, 6].map(piece => info.pieceRootView(piece)![0])).toEqual([1, 1, 100])
+  const params = twins()
+  const info = params.ti!
+  const trees = treesOf(info, params.merkleTrees, params.merkleTreeMask)
+  expect(trees.complete).toBe(true)
+  expect([0, 3, 6].map(piece => trees.pieceRoot(piece)![0])).toEqual([1, 1, 100])
   expect(info.pieceLayer(1)).toEqual(info.pieceLayer(0))
 })
 
 test('an info dictionary alone gets its layers from the trees of resume data, and takes none that are not proven', () => {
   const params = twins()
   const bare = TorrentInfo.fromInfoSection(params.ti!.infoSection().slice())
-  expect(bare.hasPieceLayers()).toBe(false)
-  expect(bare.pieceRootView(0)).toBeNull()
-  const whole = bare.withTrees(params.merkleTrees, params.merkleTreeMask)
-  expect(whole.hasPieceLayers()).toBe(true)
-  for (let piece = 0; piece < 9; piece++) expect(whole.pieceRootView(piece)).toEqual(params.ti!.pieceRootView(piece))
+  const nothing = treesOf(bare, [], [])
+  expect(nothing.complete).toBe(false)
+  expect(nothing.pieceRoot(0)).toBeNull()
+  const whole = treesOf(bare, params.merkleTrees, params.merkleTreeMask)
+  expect(whole.complete).toBe(true)
+  for (let file = 0; file < bare.numFiles(); file++) {
+    for (let piece = 0; piece < 3; piece++) {
+      const hash = params.ti!.pieceLayer(file).subarray(piece * 32, (piece + 1) * 32)
+      expect(whole.pieceRoot(file * 3 + piece)).toEqual(hash)
+    }
+  }
   const forged = params.merkleTrees.map(tree => tree.map(byte => byte ^ 1))
-  expect(bare.withTrees(forged, params.merkleTreeMask).hasPieceLayers()).toBe(false)
-  expect(bare.withTrees([], [])).toBe(bare)
+  expect(treesOf(bare, forged, params.merkleTreeMask).complete).toBe(false)
 })
