@@ -44,7 +44,7 @@ function carry(torrents: readonly { file: V2File; trees: HashTrees }[]): SavedTr
     maxBuffer: 1 << 28,
     timeout: 120_000,
   })
-  if (run.status !== 0) throw new Error(`libtorrent: ${run.error?.message ?? run.stderr}`)
+  if (run.status !== 0) throw new Error(`libtorrent: ${run.error?.message ?? run.signal ?? run.stderr}`)
   return JSON.parse(run.stdout) as SavedTree[][]
 }
 

@@ -25,7 +25,8 @@ def saved(handle):
     handle.save_resume_data(0)
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        session.wait_for_alert(200)
+        # not wait_for_alert(): the alert it hands to Python may move while its queue grows, which ends the process (2.0.8)
+        time.sleep(0.001)
         for alert in session.pop_alerts():
             if isinstance(alert, lt.save_resume_data_alert):
                 return lt.bdecode(lt.write_resume_data_buf(alert.params))
