@@ -3,12 +3,14 @@
  * target file is in the page cache already and is overwritten, or it is new.
  *
  *   node bench/loopback.js [--size MiB] [--piece KiB] [--runs N] [--kinds v1,v2,hybrid] [--dir DIR] [--only 'ROW;...']
- *     [--conditions cached,new] [--seeds N] [--idle SECONDS] [--set NAME=VALUE]... [--json]
+ *     [--conditions cached,new] [--seeds N] [--idle SECONDS] [--set NAME=VALUE]... [--threads] [--json]
  *
  * `--kinds` are the kinds of torrent, v1 unless given: webtorrent knows no others.
  * `--seeds` is the number of seeds in the row with several. `--idle` is a pause before each run to a new file, which
  * is bound by the kernel's supply of free pages. `--set` changes settings of ours. CPU is that of the transfer alone; memory is
  * the peak of the process's life, with the part that is not mapped from files beside it (libtorrent maps the torrent's files).
+ *
+ * `--threads` also prints what the threads of Node use: the main thread, V8's own (which compile), and the workers.
  *
  * The row "bare" is the floor: the data path without a protocol, as bare as Node allows (bench/lib/bare-*.mjs). It runs with
  * the file in the page cache only.
@@ -38,6 +40,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '8' },
     idle: { type: 'string', default: '5' },
     set: { type: 'string', multiple: true, default: [] },
+    threads: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
@@ -70,6 +73,9 @@ const PEERS = {
   'libtorrent, best': (role, torrent, save) => [python, [script('libtorrent-peer.py'), role, torrent, save, 'high']],
   webtorrent: (role, torrent, save) => [process.execPath, [script('webtorrent-peer.mjs'), role, torrent, save]],
 }
+
+/** Those whose threads can be told apart. */
+const NODE_PEERS = ['bare', 'ours']
 
 const hasLibtorrent = spawnSync(python, ['-c', 'import libtorrent']).status === 0
 if (!hasLibtorrent) console.error('libtorrent is not installed: no comparison')
@@ -164,9 +170,15 @@ async function transfer({ seed, leech, seeds, kind }, condition) {
     if (ready.progress !== 0) throw new Error(`${leech}: the leech has some of it`)
     await sleep(condition === 'new' ? Number(values.idle) : 0.3)
     const before = peers.map(peer => peer.cpuSeconds())
+    const isNode = NODE_PEERS.includes(seed) && NODE_PEERS.includes(leech)
+    const threadsBefore = isNode ? peers.map(peer => peer.threadSeconds()) : []
     last.say(`go ${ports.join(' ')}`)
     const { seconds } = await last.event('finished')
     const cpu = peers.map((peer, i) => peer.cpuSeconds() - before[i])
+    const threads = threadsBefore.map((was, i) => {
+      const is = peers[i].threadSeconds()
+      return { main: is.main - was.main, v8: is.v8 - was.v8, workers: is.workers - was.workers }
+    })
     const peak = peers.map(peer => peer.memory().VmHWM)
     const anon = peers.map(peer => peer.anonMiB)
     for (const peer of peers) await peer.stop()
@@ -179,10 +191,16 @@ async function transfer({ seed, leech, seeds, kind }, condition) {
       leechPeakMiB: peak.at(-1),
       seedAnonMiB: Math.max(...anon.slice(0, -1)),
       leechAnonMiB: anon.at(-1),
+      threads: isNode ? [addThreads(threads.slice(0, -1)), threads.at(-1)] : [],
     }
   } finally {
     for (const peer of peers) await peer.stop()
   }
+}
+
+function addThreads(all) {
+  const sum = kind => all.reduce((total, threads) => total + threads[kind], 0)
+  return { main: sum('main'), v8: sum('v8'), workers: sum('workers') }
 }
 
 function median(numbers) {
@@ -206,6 +224,10 @@ function summary(candidate, condition, results) {
     leechPeakMiB: Math.max(...results.map(result => result.leechPeakMiB)),
     seedAnonMiB: Math.max(...results.map(result => result.seedAnonMiB)),
     leechAnonMiB: Math.max(...results.map(result => result.leechAnonMiB)),
+    threadsPerGiB: ['seed', 'leech'].slice(0, results[0].threads.length).map((role, i) => {
+      const of = kind => (median(results.map(result => result.threads[i][kind])) / size) * 2 ** 30
+      return { role, main: of('main'), v8: of('v8'), workers: of('workers') }
+    }),
   }
 }
 
@@ -223,6 +245,17 @@ function addRatios(rows) {
     if (best !== undefined) row.timesLibtorrentBest = row.megabytesPerSecond / best.megabytesPerSecond
     const one = beside('ours -> ours')
     if (row.seeds > 1 && one !== undefined) row.timesOneSeed = row.megabytesPerSecond / one.megabytesPerSecond
+  }
+}
+
+function printThreads(rows) {
+  console.log('\nCPU s/GiB of threads: main, V8, workers')
+  for (const { kind, condition, name, threadsPerGiB } of rows) {
+    const cells = threadsPerGiB.map(
+      each => `${each.role} ${each.main.toFixed(2)}, ${each.v8.toFixed(2)}, ${each.workers.toFixed(2)}`,
+    )
+    if (cells.length > 0)
+      console.log(`${kind.padEnd(7)} ${condition.padEnd(7)} ${name.padEnd(37)} ${cells.join('   ')}`)
   }
 }
 
@@ -259,4 +292,7 @@ if (values.json)
   console.log(
     JSON.stringify({ bench: 'loopback', sizeMiB: Number(values.size), pieceKiB: Number(values.piece), runs, rows }),
   )
-else print(rows)
+else {
+  print(rows)
+  if (values.threads) printThreads(rows)
+}

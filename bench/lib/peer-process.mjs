@@ -1,11 +1,13 @@
 /** A peer in a process of its own, and what it uses. */
 
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** Ticks a second in /proc; fixed on Linux. */
 const HERTZ = 100
 const SAMPLE_MS = 50
+/** Threads that Node starts before it runs a program; V8 compiles and collects garbage on them. */
+const NODE_THREADS = 6
 
 const running = new Set()
 process.on('exit', () => {
@@ -70,6 +72,18 @@ export class PeerProcess {
   cpuSeconds() {
     const fields = readFileSync(`/proc/${this.#child.pid}/stat`, 'latin1').split(') ')[1].split(' ')
     return (Number(fields[11]) + Number(fields[12])) / HERTZ
+  }
+
+  /** User and system seconds so far of a process of Node: its main thread, V8's own, and its workers'. */
+  threadSeconds() {
+    const { pid } = this.#child
+    const out = { main: 0, v8: 0, workers: 0 }
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const fields = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').split(') ')[1].split(' ')
+      const kind = Number(thread) === pid ? 'main' : Number(thread) <= pid + NODE_THREADS ? 'v8' : 'workers'
+      out[kind] += (Number(fields[11]) + Number(fields[12])) / HERTZ
+    }
+    return out
   }
 
   /** MiB, by the names of /proc/PID/status. */
