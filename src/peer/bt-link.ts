@@ -13,9 +13,18 @@ import type { Operation } from '../core/operation.ts'
 import { FRAME_SIZE } from '../core/piece-frames.ts'
 import type { Stream, StreamHandler } from '../core/runtime.ts'
 import type { Turn, TurnEffect } from '../core/turn.ts'
-import { encodeHandshake, HandshakeDecoder, type HandshakeFeatures } from '../wire/handshake.ts'
+import {
+  encodeHandshake,
+  HandshakeDecoder,
+  type HandshakeFeatures,
+  INFO_HASH_AT,
+  RESERVED_AT,
+} from '../wire/handshake.ts'
 import { MessageDecoder } from '../wire/message-decoder.ts'
 import { encodeCancel, encodeRequest } from '../wire/message-encoder.ts'
+import { logHandshakeSent, logInfoHash, logPeerId } from './handshake-log.ts'
+import { MessageLog } from './message-log.ts'
+import type { LogNotice } from './peer-host.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { SendBuffer } from './send-buffer.ts'
 
@@ -29,6 +38,9 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
   readonly #buffer = new SendBuffer()
   #flushQueued = false
   #closed = false
+  #log: MessageLog | null = null
+  /** Bytes in `SendBuffer.out` that the log has. */
+  #logged = 0
   /** Bytes in `Stream.write` that the transport has not reported as flushed. */
   #inFlight = 0
 
@@ -36,7 +48,17 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
     this.#stream = stream
     this.#owner = owner
     this.#turn = turn
-    this.#handshake = new HandshakeDecoder(owner)
+    this.#handshake = new HandshakeDecoder({
+      onForeignProtocol: bytes => owner.onForeignProtocol(bytes),
+      onInfoHash: (reserved, infoHash) => {
+        owner.onInfoHash(reserved, infoHash)
+        logInfoHash(owner, reserved)
+      },
+      onPeerId: peerId => {
+        logPeerId(owner, peerId)
+        owner.onPeerId(peerId)
+      },
+    })
     this.decoder = new MessageDecoder(owner)
     stream.setHandler(this)
   }
@@ -59,10 +81,12 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
 
   out(): ByteWriter {
     this.#wantFlush()
-    return this.#buffer.out
+    return this.outWithNext()
   }
 
   outWithNext(): ByteWriter {
+    if (this.#owner.logsMessages !== (this.#log !== null)) this.#switchLog()
+    if (this.#log !== null) this.#logWritten(this.#log)
     return this.#buffer.out
   }
 
@@ -71,12 +95,16 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
   }
 
   writeHandshake(features: HandshakeFeatures, infoHash: Uint8Array, peerId: Uint8Array): void {
-    this.#buffer.append(encodeHandshake(features, infoHash, peerId))
+    if (this.#log !== null) this.#logViews(this.#log, [])
+    const handshake = encodeHandshake(features, infoHash, peerId)
+    logHandshakeSent(this.#owner, handshake.subarray(RESERVED_AT, INFO_HASH_AT), infoHash, peerId)
+    this.#buffer.append(handshake)
     this.#wantFlush()
   }
 
   write(view: Uint8Array): void {
     if (this.#closed) return
+    if (this.#log !== null) this.#logViews(this.#log, [view])
     this.#buffer.append(view)
     this.#wantFlush()
   }
@@ -86,6 +114,7 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
       release()
       return
     }
+    if (this.#log !== null) this.#logViews(this.#log, views)
     this.#buffer.appendBlock(views, release, framed)
     this.#wantFlush()
   }
@@ -146,6 +175,7 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
     if (this.#closed) return
     this.#turn.enter()
     const payloadBefore = this.decoder.payloadBytes
+    if (this.#owner.logsMessages !== (this.#log !== null)) this.#switchLog()
     try {
       if (this.#handshake.done) this.decoder.push(chunk)
       else {
@@ -190,6 +220,37 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
     }
   }
 
+  /** Somebody wants the log now, or nobody any more. */
+  #switchLog(): void {
+    const owner = this.#owner
+    if (this.#log === null) {
+      const port = {
+        numPieces: () => this.decoder.numPieces,
+        log: (notice: LogNotice) => owner.logMessage(notice),
+      }
+      this.#log = new MessageLog(owner, port)
+      this.#logged = this.#buffer.out.length
+      this.decoder.setSink(this.#log.incoming)
+    } else {
+      this.#log = null
+      this.decoder.setSink(owner)
+    }
+  }
+
+  /** Logs what was written to `out()` since. */
+  #logWritten(log: MessageLog): void {
+    const { out } = this.#buffer
+    if (out.length > this.#logged) log.sent(out.view().subarray(this.#logged))
+    this.#logged = out.length
+  }
+
+  /** Views are appended behind what is in `out()`, which begins anew. */
+  #logViews(log: MessageLog, views: readonly Uint8Array[]): void {
+    this.#logWritten(log)
+    this.#logged = 0
+    for (const view of views) log.sent(view)
+  }
+
   #wantFlush(): void {
     if (this.#flushQueued || this.#closed) return
     this.#flushQueued = true
@@ -197,6 +258,7 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
   }
 
   #flush(all: boolean): void {
+    if (this.#log !== null) this.#logViews(this.#log, [])
     const batch = this.#buffer.take(all ? Number.POSITIVE_INFINITY : this.#owner.sendQuota())
     if (batch === null) return
     this.#inFlight += batch.bytes

@@ -33,7 +33,7 @@ import { PeerExtensions } from './peer-extensions.ts'
 import { PeerHandshake } from './peer-handshake.ts'
 import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
-import type { PeerHost, PeerSession } from './peer-host.ts'
+import type { LogNotice, PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { PeerUploads } from './peer-uploads.ts'
@@ -362,6 +362,19 @@ export class PeerConnection implements PeerLinkOwner {
   linkClosed(error: ErrorCode, operation: Operation): void {
     if (this.connecting) this.connectFailed(error)
     else this.disconnect(error, operation)
+  }
+
+  get logsMessages(): boolean {
+    return this.host?.logsPeers === true
+  }
+
+  logMessage(notice: LogNotice): void {
+    this.host?.alert(this, notice)
+  }
+
+  /** Puts a line into the log of this connection, if anyone reads it. */
+  log(direction: LogNotice['direction'], event: LogNotice['event'], text = ''): void {
+    if (this.logsMessages) this.logMessage({ kind: 'log', direction, event, text })
   }
 
   linkCrashed(error: unknown): void {

@@ -1,5 +1,6 @@
 /** What a peer connection needs of the torrent it belongs to, and of the session. */
 
+import type { PeerLogEvent } from '../alert/peer-log-events.ts'
 import type { Bitfield } from '../core/bitfield.ts'
 import type { BlockIndex, PieceIndex } from '../core/brands.ts'
 import type { InfoHash, Sha1Hash } from '../core/digest.ts'
@@ -164,6 +165,8 @@ export interface PeerHost {
   receivedBytes(payload: number, protocol: number): void
   sentBytes(payload: number, protocol: number): void
   alert(peer: PeerConnection, alert: PeerNotice): void
+  /** Whether anyone reads what connections put into their logs. */
+  readonly logsPeers: boolean
   /** The last call. The connection's lists are still as they were. */
   peerClosed(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void
 }
@@ -181,13 +184,17 @@ export type PeerNotice =
   | { readonly kind: 'invalidRequest'; readonly request: BlockRequest; readonly withheld: boolean }
   | { readonly kind: 'incomingRequests' | 'blocksUploaded'; readonly run: RequestRun }
   | { readonly kind: 'outstandingLimit' }
-  | {
-      readonly kind: 'log'
-      readonly direction: 'incomingMessage' | 'outgoingMessage'
-      readonly event: 'pex' | 'pexDiff' | 'pexFull'
-      readonly text: string
-    }
+  | LogNotice
   | HashNotice
+
+/** A line for the log of the connection. */
+export interface LogNotice {
+  readonly kind: 'log'
+  readonly direction: 'incomingMessage' | 'outgoingMessage' | 'incoming' | 'outgoing' | 'info'
+  /** Names of `PeerLogAlert.Event`. */
+  readonly event: keyof typeof PeerLogEvent
+  readonly text: string
+}
 
 /** A message of the hash exchange, for the log. */
 export interface HashNotice {

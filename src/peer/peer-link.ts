@@ -8,6 +8,7 @@ import type { Operation } from '../core/operation.ts'
 import type { HandshakeFeatures, HandshakeSink } from '../wire/handshake.ts'
 import type { MessageDecoder } from '../wire/message-decoder.ts'
 import type { WireSink } from '../wire/wire-sink.ts'
+import type { LogNotice } from './peer-host.ts'
 
 /** What a link reports. All inside a turn. */
 export interface PeerLinkOwner extends WireSink, HandshakeSink {
@@ -23,6 +24,9 @@ export interface PeerLinkOwner extends WireSink, HandshakeSink {
   linkDrained(): void
   /** How many bytes may be sent now under rate limits; the link asks before each write. */
   sendQuota(): number
+  /** Whether `logMessage` is to be called for each message. */
+  readonly logsMessages: boolean
+  logMessage(notice: LogNotice): void
   /** Something in the handling of an event threw: our bug. The owner closes. */
   linkCrashed(error: unknown): void
 }

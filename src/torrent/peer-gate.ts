@@ -427,6 +427,10 @@ export class PeerGate implements PeerHost {
     counters.inc(C.NET_SENT_BYTES, payload + protocol)
   }
 
+  get logsPeers(): boolean {
+    return this.#torrent.env.alerts.wants(PeerLogAlert)
+  }
+
   alert(peer: PeerConnection, notice: PeerNotice): void {
     const torrent = this.#torrent
     const { alerts } = torrent.env

@@ -8,8 +8,9 @@ const PROTOCOL = new Uint8Array(20)
 PROTOCOL[0] = 19
 PROTOCOL.set(textToBytes('BitTorrent protocol'), 1)
 
-const RESERVED_AT = 20
-const INFO_HASH_AT = 28
+/** Where the eight bytes of reserved bits begin, and the info-hash after them. */
+export const RESERVED_AT = 20
+export const INFO_HASH_AT = 28
 const PEER_ID_AT = 48
 
 /** What the reserved bits of a handshake announce. */

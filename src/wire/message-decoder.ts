@@ -35,7 +35,7 @@ const EXTENDED_HEAD_SIZE = 6
 const SMALL_CARRY = 64
 
 export class MessageDecoder {
-  readonly #sink: WireSink
+  #sink: WireSink
   readonly #maxMessageLength: number
   #maxBlockLength: number
   #stopped = false
@@ -65,6 +65,16 @@ export class MessageDecoder {
     this.#sink = sink
     this.#maxMessageLength = limits.maxMessageLength
     this.#maxBlockLength = limits.maxBlockLength
+  }
+
+  /** From now on another gets the messages. */
+  setSink(sink: WireSink): void {
+    this.#sink = sink
+  }
+
+  /** -1 while it is not known. */
+  get numPieces(): number {
+    return this.#numPieces
   }
 
   /** True once the peer broke the protocol or `stop` was called; `push` then does nothing. */

@@ -1,11 +1,26 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { ByteWriter } from '../../../src/core/byte-writer.ts'
 import { ErrorCode } from '../../../src/core/error-code.ts'
 import { Operation } from '../../../src/core/operation.ts'
 import type { Stream, StreamHandler } from '../../../src/core/runtime.ts'
 import { Turn } from '../../../src/core/turn.ts'
 import { BtLink } from '../../../src/peer/bt-link.ts'
+import type { LogNotice } from '../../../src/peer/peer-host.ts'
 import type { PeerLinkOwner } from '../../../src/peer/peer-link.ts'
-import { encodeHave } from '../../../src/wire/message-encoder.ts'
+import { encodeExtendedHandshake } from '../../../src/wire/extended.ts'
+import { encodeUploadOnly } from '../../../src/wire/lt-donthave.ts'
+import {
+  encodeAllowedFast,
+  encodeBitfield,
+  encodeDhtPort,
+  encodeExtended,
+  encodeHave,
+  encodePiece,
+  encodePieceHeader,
+  encodeReject,
+  encodeSuggest,
+} from '../../../src/wire/message-encoder.ts'
+import { encodeUtMetadata } from '../../../src/wire/ut-metadata.ts'
 
 /** Calls of an owner, as text. Block payload is joined. */
 class World {
@@ -25,6 +40,8 @@ class World {
   received = 0
   payload = 0
   block: number[] = []
+  logsMessages = false
+  readonly lines: string[] = []
   /** Called with the name of each call. */
   onCall: (name: string) => void = () => {}
 
@@ -44,13 +61,18 @@ class World {
       close: () => void (this.closed = true),
     } as unknown as Stream
     const owner = new Proxy({} as PeerLinkOwner, {
-      get:
-        (_target, name: string) =>
-        (...args: unknown[]) =>
-          this.#called(name, args),
+      get: (_target, name: string) =>
+        name === 'logsMessages'
+          ? this.logsMessages
+          : (...args: unknown[]) =>
+              name === 'logMessage' ? this.#line(args[0] as LogNotice) : this.#called(name, args),
     })
     this.link = new BtLink(stream, owner, this.turn)
     this.link.decoder.setFastSupported(true)
+  }
+
+  #line({ direction, event, text }: LogNotice): void {
+    this.lines.push(`${direction} ${event} ${text}`.trimEnd())
   }
 
   #called(name: string, args: unknown[]): unknown {
@@ -72,6 +94,7 @@ class World {
   }
 }
 
+const FEATURES = { extended: true, fast: true, dht: false, v2Upgrade: false }
 const HANDSHAKE = `13${Buffer.from('BitTorrent protocol').toString('hex')}0000000000100004${'ab'.repeat(20)}${'cd'.repeat(20)}`
 const MESSAGES =
   '00000000' + // keep-alive
@@ -198,4 +221,118 @@ test('what a handler throws reaches the owner, not the transport', () => {
   world.handler.onData(Uint8Array.from(STREAM))
   expect(world.log.some(line => line === 'linkCrashed Error: bug')).toBe(true)
   expect(world.turn.active).toBe(false)
+})
+
+describe('the log of a connection', () => {
+  const INCOMING = [
+    `incomingMessage extensions ${'0'.repeat(43)}1${'0'.repeat(17)}100 ext: FAST extension`,
+    'incoming handshake info_hash received',
+    `incoming handshake received peer_id: ${'cd'.repeat(20)} client: Unknown [${'.'.repeat(20)}] ascii: "${'.'.repeat(20)}"`,
+    'incomingMessage keepalive',
+    'incomingMessage unchoke',
+    'incomingMessage have piece: 7',
+    'incomingMessage piece piece: 2 s: 4000 l: 6',
+    'incomingMessage dontHave piece: 1680947813',
+  ]
+
+  test('has each message that comes, however the stream is cut, and the messages are handled as ever', () => {
+    const silent = feed([STREAM])
+    for (let i = 0; i <= STREAM.length; i++) {
+      const world = new World()
+      world.logsMessages = true
+      for (const part of [STREAM.subarray(0, i), STREAM.subarray(i)]) {
+        if (part.length > 0) world.handler.onData(Uint8Array.from(part))
+      }
+      expect(world.lines, `${i}`).toEqual(INCOMING)
+      expect(world.log, `${i}`).toEqual(silent.log)
+    }
+    expect(silent.lines).toEqual([])
+  })
+
+  test('has each message that goes out, with blocks in one piece or in views, whole or with a header of their own', () => {
+    const world = new World()
+    world.logsMessages = true
+    const { link, turn } = world
+    link.decoder.setNumPieces(10)
+    turn.run('', () => {
+      link.writeHandshake(FEATURES, new Uint8Array(20).fill(0xab), new Uint8Array(20).fill(0xcd))
+      encodeBitfield(link.out(), new Uint8Array([0xaa, 0x80]))
+      encodeHave(link.outWithNext(), 5)
+      encodePieceHeader(link.out(), 3, 16384, 6)
+      link.writeBlock([new Uint8Array(2), new Uint8Array(4)], () => {})
+      const framed = new ByteWriter()
+      encodePiece(framed, 4, 0, new Uint8Array(16384))
+      encodePiece(framed, 4, 16384, new Uint8Array(100))
+      link.writeBlock([framed.finish()], () => {}, true)
+      link.request(1, 32768, 16384)
+      link.cancel(1, 32768, 16384)
+      encodeReject(link.out(), 1, 0, 16384)
+      encodeSuggest(link.out(), 2)
+      encodeAllowedFast(link.out(), 9)
+      encodeDhtPort(link.out(), 6881)
+    })
+    const whole = Buffer.concat(world.written)
+    expect(world.lines).toEqual([
+      `outgoingMessage extensions ${'0'.repeat(43)}1${'0'.repeat(17)}100`,
+      `outgoing handshake sent peer_id: ${'cd'.repeat(20)} client: Unknown [${'.'.repeat(20)}]`,
+      `outgoingMessage handshake ih: ${'ab'.repeat(20)}`,
+      'outgoingMessage bitfield 1010101010',
+      'outgoingMessage have piece: 5',
+      'outgoingMessage piece piece: 3 s: 4000 l: 6',
+      'outgoingMessage piece piece: 4 s: 0 l: 4000',
+      'outgoingMessage piece piece: 4 s: 4000 l: 64',
+      'outgoingMessage request piece: 1 s: 8000 l: 4000',
+      'outgoingMessage cancel piece: 1 s: 32768 l: 16384 b: 2',
+      'outgoingMessage reject piece: 1 | s: 0 | l: 16384',
+      'outgoingMessage suggestPiece piece: 2',
+      'outgoingMessage allowedFast 9',
+      'outgoingMessage dhtPort 6881',
+    ])
+    expect(whole.length).toBe(68 + 7 + 9 + 19 + 2 * 13 + 16384 + 100 + 17 * 3 + 9 + 9 + 7)
+  })
+
+  test('knows extended messages by the ids of the side that takes them', () => {
+    const world = new World()
+    world.logsMessages = true
+    world.handler.onData(STREAM.subarray(0, 68))
+    world.lines.length = 0
+    const theirs = new ByteWriter()
+    encodeExtendedHandshake(theirs, { ids: { ut_metadata: 99, upload_only: 98 } })
+    encodeUtMetadata(theirs, 2, 0, 1, 0)
+    world.handler.onData(theirs.finish())
+    world.turn.run('', () => {
+      encodeUtMetadata(world.link.out(), 99, 2, 1, 0)
+      encodeUploadOnly(world.link.out(), 98, true)
+      encodeExtended(world.link.out(), 97, new Uint8Array(3))
+    })
+    expect(world.lines).toEqual([
+      "incomingMessage extendedHandshake { 'm': { 'upload_only': 98, 'ut_metadata': 99 } }",
+      'incomingMessage utMetadata type: 0 piece: 1',
+      'outgoingMessage utMetadata type: 2 (dont-have) piece: 1',
+      'outgoingMessage uploadOnly 1',
+      'outgoingMessage extensionMessage msg: 97 size: 5',
+    ])
+  })
+
+  test('begins and ends in the middle of a connection', () => {
+    const world = new World()
+    world.handler.onData(STREAM.subarray(0, 68))
+    const have = (piece: number) => {
+      world.turn.run('', () => encodeHave(world.link.out(), piece))
+      const bytes = new ByteWriter()
+      encodeHave(bytes, piece)
+      world.handler.onData(bytes.finish())
+    }
+    have(1)
+    world.logsMessages = true
+    have(2)
+    world.logsMessages = false
+    have(3)
+    world.logsMessages = true
+    have(4)
+    expect(world.lines).toEqual(
+      [2, 4].flatMap(n => [`outgoingMessage have piece: ${n}`, `incomingMessage have piece: ${n}`]),
+    )
+    expect(world.log.filter(line => line.startsWith('onHave'))).toEqual([1, 2, 3, 4].map(n => `onHave ${n}`))
+  })
 })
