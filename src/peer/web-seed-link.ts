@@ -25,6 +25,7 @@ import type { PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { judgeAnswer } from './web-seed-answer.ts'
+import { WebSeedLog } from './web-seed-log.ts'
 import type { LinkEnd, WebSeedServer } from './web-seed-server.ts'
 
 /** What a web seed's link does to its connection. */
@@ -73,6 +74,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
   readonly #session: PeerSession
   readonly #http: HttpSession
   readonly #pipelining: number
+  readonly #log: WebSeedLog
   /** Messages that a client would get. */
   readonly #unheard = new ByteWriter()
   /** Asked for by the connection, not yet of the server. */
@@ -98,10 +100,12 @@ export class WebSeedLink implements PeerLink, TurnEffect {
     this.#server = server
     this.#owner = owner
     this.#session = session
+    this.#log = new WebSeedLog(owner)
     this.#pipelining = Math.max(1, server.pipelining)
     this.#http = server.openSession(this.#pipelining)
     this.kind = server.secure ? SocketType.tcpSsl : SocketType.tcp
     owner.clientVersion = encodeName(server.hostName)
+    this.#log.begun(server.url)
     // a connection is made with the first request: here the server is taken to be there
     session.turn.later(() => this.#guard(() => owner.linkConnected()))
   }
@@ -163,6 +167,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#log.closed()
     this.#waiting = []
     this.#coming.clear()
     this.#parts.clear()
@@ -189,7 +194,9 @@ export class WebSeedLink implements PeerLink, TurnEffect {
     this.#owner.linkReceived(0, headSize(head))
     if (this.#closed) return
     const server = this.#server
-    const verdict = judgeAnswer(head, part.start, part.start + part.size)
+    const range = { file: part.file, start: part.start, end: part.start + part.size }
+    const verdict = judgeAnswer(head, range.start, range.end)
+    this.#log.answer(head, verdict, range)
     if (verdict.kind === 'redirect') this.#end(server.redirected(part.file, head, verdict.location))
     else if (verdict.kind === 'refused') this.#end(server.refused(part.file, head))
     else if (verdict.kind === 'wrong') {
@@ -202,6 +209,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
     // the HTTP client lets no more through than was asked for
     part.received += chunk.length
     this.#bytesOnTheWay -= chunk.length
+    this.#log.payload(chunk.length)
     this.#deliver(chunk)
     this.#owner.linkReceived(chunk.length, 0)
   }
@@ -210,6 +218,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
     part.request = null
     this.#onTheWay--
     if (part.received < part.size) {
+      this.#log.tooShort(part.received, part.size)
       this.#end({ error: libtorrentError(LibtorrentErrors.invalidRange), severity: Severity.peerError })
       return
     }
@@ -263,8 +272,9 @@ export class WebSeedLink implements PeerLink, TurnEffect {
   /** The part that is to come first is padding: it is here. */
   #fillPadding(): void {
     while (!this.#closed && this.#requested > 0 && this.#parts.peek()!.padding) {
-      const { size } = this.#parts.shift()!
+      const { file, start, size } = this.#parts.shift()!
       this.#requested--
+      this.#log.padding(file, start, size)
       for (let left = size; left > 0 && !this.#closed; left -= ZEROS.length) {
         this.#deliver(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left))
       }
@@ -294,6 +304,8 @@ export class WebSeedLink implements PeerLink, TurnEffect {
       end += ask.length
       count++
     }
+    const last = this.#waiting[count - 1]!
+    this.#log.blocks(first.piece, first.begin, last.piece, last.begin + last.length)
     for (const ask of this.#waiting.splice(0, count)) this.#coming.push(ask)
     for (const { fileIndex, offset, size } of files.mapBlock(first.piece, first.begin, end - start)) {
       if (size === 0) continue
@@ -306,6 +318,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
   #fetch(part: Part): void {
     const options = this.#server.request(part.file, part.start, part.start + part.size, !this.#asked)
     this.#asked = true
+    this.#log.request(options)
     this.#onTheWay++
     this.#bytesOnTheWay += part.size
     part.request = this.#http.request(options, this.#sink(part))
@@ -333,6 +346,7 @@ export class WebSeedLink implements PeerLink, TurnEffect {
       if (this.#blockReceived < length) continue
       this.#blockReceived = 0
       this.#coming.shift()
+      this.#log.blockDone(piece, begin, length)
       owner.onPieceEnd(piece, begin, length)
     }
   }

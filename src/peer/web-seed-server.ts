@@ -17,6 +17,8 @@ export interface LinkEnd {
 export interface WebSeedServer {
   readonly kind: 'webSeed'
   readonly remote: Endpoint
+  /** As the torrent names it. */
+  readonly url: string
   /** Over TLS. */
   readonly secure: boolean
   /** What it is known by until it says more. */

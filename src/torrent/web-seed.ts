@@ -95,6 +95,7 @@ export class WebSeed {
       kind: 'webSeed',
       remote,
       secure: /^\s*https:/i.test(this.url),
+      url: this.url,
       hostName,
       files,
       contiguousBlocks: contiguousBlocks(settings, files.pieceLength()),

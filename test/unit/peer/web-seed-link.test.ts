@@ -8,7 +8,7 @@ import { SeededRng } from '../../../src/core/rng.ts'
 import type { HttpHead, HttpRequestOptions, HttpSink } from '../../../src/core/runtime.ts'
 import { Turn } from '../../../src/core/turn.ts'
 import { FileStorage } from '../../../src/metainfo/file-storage.ts'
-import type { PeerSession } from '../../../src/peer/peer-host.ts'
+import type { LogNotice, PeerSession } from '../../../src/peer/peer-host.ts'
 import { Severity } from '../../../src/peer/peer-host.ts'
 import { WebSeedLink, type WebSeedLinkOwner } from '../../../src/peer/web-seed-link.ts'
 import type { LinkEnd, WebSeedServer } from '../../../src/peer/web-seed-server.ts'
@@ -26,11 +26,14 @@ interface WorldOptions {
   readonly pieces?: 'all' | Bitfield
   readonly contiguousBlocks?: number
   readonly pipelining?: number
+  readonly logsMessages?: boolean
 }
 
 /** A link, its server, and the connection above it, which writes down what it is told. */
 class World {
   readonly log: string[] = []
+  readonly lines: string[] = []
+  readonly logsMessages: boolean
   readonly calls: Call[] = []
   /** Payload by `piece:begin`. */
   readonly blocks = new Map<string, Uint8Array>()
@@ -47,7 +50,9 @@ class World {
   sessionClosed = false
   wants = true
 
-  constructor({ sizes = [PIECE * 4], pieces = 'all', contiguousBlocks = 64, pipelining = 1 }: WorldOptions = {}) {
+  constructor(options: WorldOptions = {}) {
+    const { sizes = [PIECE * 4], pieces = 'all', contiguousBlocks = 64, pipelining = 1 } = options
+    this.logsMessages = options.logsMessages ?? false
     this.files.setPieceLength(PIECE)
     sizes.forEach((size, i) => {
       if (typeof size === 'number') this.files.addFile(sizes.length === 1 ? 'f' : `t/${i}`, size)
@@ -62,6 +67,7 @@ class World {
       kind: 'webSeed',
       remote: ['1.2.3.4', 80],
       secure: false,
+      url: 'http://host/',
       hostName: 'host',
       files: this.files,
       contiguousBlocks,
@@ -102,6 +108,8 @@ class World {
   #owner(): WebSeedLinkOwner {
     const { log } = this
     const told = {
+      logsMessages: this.logsMessages,
+      logMessage: ({ direction, event, text }: LogNotice) => void this.lines.push(`${direction} ${event} ${text}`),
       linkConnected: () => this.link.writeHandshake({} as never, new Uint8Array(20).fill(7)),
       linkReceived: (payload: number, protocol: number) =>
         void log.push(payload > 0 ? `received ${payload}` : `head of ${protocol > 0 ? 'some' : 'no'} bytes`),
@@ -433,4 +441,55 @@ test('a server is known by its host, then by the name it gives itself, which is 
   world.ask([0, 0])
   world.head(206, { server: 'x'.repeat(10_000) })
   expect(world.known.clientVersion).toHaveLength(255)
+})
+
+describe('the log of a connection', () => {
+  test('says what was asked for, what the answer was, and which blocks came of it', () => {
+    const world = new World({ sizes: [BLOCK + 100, { pad: PIECE - BLOCK - 100 }, 50], logsMessages: true })
+    world.ask([0, 0], [0, 1], [1, 0, 50])
+    world.answer(BLOCK)
+    world.answer(BLOCK)
+    world.link.close()
+    world.link.close()
+    expect(world.lines).toEqual([
+      'info webSeed web_peer_connection http://host/',
+      'outgoingMessage request (piece: 0 start: 0) - (piece: 1 end: 50)',
+      'outgoingMessage request GET http://host/0\r\nrange: bytes=0-16483\r\nfirst: yes',
+      'info status 206 so',
+      'info status    content-range: bytes 0-16483/100000',
+      'incomingMessage incomingPayload 16384 bytes',
+      'incomingMessage popRequest piece: 0 start: 0 len: 16384',
+      'incomingMessage incomingPayload 100 bytes',
+      'info handlePadfile file: 1 start: 0 len: 16284',
+      'incomingMessage popRequest piece: 0 start: 16384 len: 16384',
+      'outgoingMessage request GET http://host/2\r\nrange: bytes=0-49',
+      'info status 206 so',
+      'info status    content-range: bytes 0-49/100000',
+      'incomingMessage incomingPayload 50 bytes',
+      'incomingMessage popRequest piece: 1 start: 0 len: 50',
+      'info webSeed CLOSED',
+    ])
+  })
+
+  test('says what was wrong with an answer', () => {
+    const linesOf = (answer: (world: World) => void) => {
+      const world = new World({ logsMessages: true })
+      world.ask([0, 0])
+      answer(world)
+      return world.lines.filter(line => !/ (status |request [G(]|webSeed )/.test(line))
+    }
+    expect(linesOf(world => world.head(302, { location: 'http://other/' }))).toEqual(['info location http://other/'])
+    expect(linesOf(world => world.head(404))).toEqual(['info missingFile http-code: 404 | file: 0'])
+    expect(linesOf(world => world.head(206, { 'content-range': 'bytes 5-9/10' }))).toEqual([
+      'incoming invalidHttpResponse in=(0, 5-9) expected=(0, 0-16383)',
+    ])
+    expect(linesOf(world => world.head(206, { 'content-range': 'what' }))).toEqual([
+      'incoming invalidHttpResponse in=(none) expected=(0, 0-16383)',
+    ])
+    const short = (world: World) => {
+      world.head()
+      world.calls[0]!.sink.onEnd()
+    }
+    expect(linesOf(short)).toEqual(['incoming invalidHttpResponse received body: 0 request size: 16384'])
+  })
 })
