@@ -8,7 +8,7 @@
 import { AlertQueue } from '../alert/alert-queue.ts'
 import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
 import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
-import { SessionStatsAlert } from '../alert/stats-alerts.ts'
+import { SessionStatsAlert, SessionStatsHeaderAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
@@ -112,6 +112,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly #outgoing: OutgoingAddress
   readonly #networks: NetworkWatch
   #closed = false
+  #statsHeaderPosted = false
   #closing: (() => void) | null = null
 
   constructor(options: EngineOptions) {
@@ -353,6 +354,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   postSessionStats(): void {
+    if (!this.#statsHeaderPosted) this.alerts.post(new SessionStatsHeaderAlert())
+    this.#statsHeaderPosted = true
     fillGauges(this)
     this.alerts.post(new SessionStatsAlert(this.counters.snapshot()))
   }
