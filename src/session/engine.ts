@@ -471,7 +471,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const { now } = this.turn
     this.counters.inc(C.NET_ON_TICK_COUNTER)
     this.trackers.tick(now)
-    for (const torrent of this.registry.dueAnnounces(now)) torrent.announceTick(now)
+    for (const torrent of this.registry.dueAnnounces(now)) torrent.announcing.tick(now)
     if (this.#closed) {
       this.#maybeClosed()
       return
@@ -738,7 +738,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.dht.listenSocketsChanged()
     for (const torrent of this.registry?.all() ?? []) {
       torrent.announcer.listenSocketsChanged(now)
-      torrent.announceChanged()
+      torrent.announcing.changed()
     }
     this.lsd.update()
   }

@@ -517,7 +517,7 @@ export class TorrentHandle {
     this.#call(torrent => {
       torrent.announcer.addTracker(toEntry(tracker), torrent.env.turn.now)
       torrent.needSave.metadata()
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 
@@ -525,7 +525,7 @@ export class TorrentHandle {
     this.#call(torrent => {
       torrent.announcer.replaceTrackers(trackers.map(toEntry), torrent.env.turn.now)
       torrent.needSave.metadata()
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 
@@ -539,7 +539,7 @@ export class TorrentHandle {
   forceReannounce(seconds = 0, tracker: number | string = -1, flags: ReannounceFlags = 0): void {
     this.#call(torrent => {
       torrent.announcer.forceReannounce(torrent.env.turn.now, seconds, tracker, flags)
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 

@@ -102,7 +102,7 @@ export class TorrentQueue {
     for (const { torrent, run, announceToTrackers, announceToDht, announceToLsd } of plan.torrents) {
       if (run) {
         torrent.torrent.pausing.set(false)
-        torrent.torrent.setAnnounces(announceToTrackers, announceToDht, announceToLsd)
+        torrent.torrent.announcing.allow(announceToTrackers, announceToDht, announceToLsd)
       } else torrent.torrent.pausing.set(true, true)
     }
   }

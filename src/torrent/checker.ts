@@ -136,7 +136,7 @@ export class Checker {
     torrent.clearError()
     torrent.swarm.disconnectAll(libtorrentError(LibtorrentErrors.stoppingTorrent), Operation.bittorrent)
     torrent.announcer.stop(torrent.env.turn.now)
-    torrent.announceChanged()
+    torrent.announcing.changed()
     torrent.seedMode = null
     const { content, env } = torrent
     content.spill()

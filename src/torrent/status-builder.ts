@@ -29,9 +29,9 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   st.errc = torrent.error
   st.errorFile = torrent.errorFile
   st.movingStorage = torrent.files.moving
-  st.announcingToTrackers = torrent.announceToTrackers
-  st.announcingToDht = torrent.announceToDht
-  st.announcingToLsd = torrent.announceToLsd
+  st.announcingToTrackers = torrent.announcing.toTrackers
+  st.announcingToDht = torrent.announcing.toDht
+  st.announcingToLsd = torrent.announcing.toLsd
   st.addedTime = Math.floor(torrent.addedTime)
   st.completedTime = Math.floor(torrent.completedTime)
   st.numConnections = swarm.size

@@ -32,9 +32,9 @@ import type { TorrentHandle } from '../session/torrent-handle.ts'
 import * as C from '../stats/counter-ids.ts'
 import { DOWNLOAD_PAYLOAD, TransferStats, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'
 import type { DiskError } from '../storage/disk-io.ts'
-import { AnnounceEntry } from '../tracker/announce-entry.ts'
 import { ActiveTimes } from './active-times.ts'
-import { Announcer } from './announcer.ts'
+import type { Announcer } from './announcer.ts'
+import { Announcing } from './announcing.ts'
 import { Checker } from './checker.ts'
 import { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
@@ -54,7 +54,7 @@ import { SeedMode } from './seed-mode.ts'
 import { SuggestPieces } from './suggest-pieces.ts'
 import { pieceToSuperSeed } from './super-seeding.ts'
 import { Swarm, type SwarmHost } from './swarm.ts'
-import { TorrentAnnounces } from './torrent-announces.ts'
+import { newAnnouncer } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
 import { TorrentHashes } from './torrent-hashes.ts'
 import { UNLIMITED } from './torrent-limits.ts'
@@ -78,6 +78,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   readonly env: TorrentEnv
   readonly handle: TorrentHandle
   readonly swarm: Swarm
+  readonly announcing: Announcing
   readonly announcer: Announcer
   readonly dht: DhtAnnounces
   readonly verdicts: PieceVerdicts
@@ -114,10 +115,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
   subscribed: boolean
   /** Flags that are kept and shown: `disable_dht` ... */
   otherFlags: number
-  /** Whether auto-management lets it announce. */
-  announceToTrackers = true
-  announceToDht = true
-  announceToLsd = true
   deleted = false
   /** It has ended: nothing of it is under way any more. */
   closed = false
@@ -195,9 +192,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.files = new FileOperations(this, params)
     this.checker = new Checker(this)
     this.deadlines = new PieceDeadlines(this)
-    const key = env.rng.uint32()
-    this.announcer = new Announcer(env.settings, new TorrentAnnounces(this), key, params.trackerid)
-    addTrackers(this.announcer, params, env)
+    this.announcing = new Announcing(this)
+    this.announcer = newAnnouncer(this, params)
     this.dht = new DhtAnnounces(this)
     this.webSeeds = new WebSeeds(this, params)
   }
@@ -313,7 +309,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     }
     this.env.registry.setQueued(this, true)
     if (!this.isPaused) this.times.start(this.env.turn.now)
-    if (params.ti === null) this.startAnnouncing()
+    if (params.ti === null) this.announcing.start()
     else this.#attachInfo(params.ti)
     if (params.peers.length > 0) this.swarm.connectBoost()
     this.listsChanged()
@@ -402,7 +398,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     } else this.#finished(true)
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
-    this.startAnnouncing()
+    this.announcing.start()
     this.webSeeds.connect()
     this.listsChanged()
   }
@@ -461,7 +457,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (this.aborted) return
     this.aborted = true
     const { env } = this
-    this.stopAnnouncing()
+    this.announcing.stop()
     this.swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentRemoved), Operation.bittorrent)
     this.times.stop(env.turn.now)
     this.content?.spill()
@@ -498,48 +494,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.needSave.state()
     this.stateUpdated()
     this.env.registry.triggerAutoManage()
-  }
-
-  // ---- announcing --------------------------------------------------------------------------------
-
-  /** Unless something speaks against it. */
-  startAnnouncing(): void {
-    if (this.isPaused || this.aborted || !this.announceToTrackers) return
-    if (this.content !== null && !this.ready) return
-    if (this.announcer.isAnnouncing) return
-    // what trackers are told counts from here
-    this.announceBase = { up: this.stats.totalPayloadUpload(), down: this.stats.totalPayloadDownload() }
-    this.announcer.start(this.env.turn.now)
-    this.dht.started()
-    this.announceChanged()
-    this.env.discovery.announceLocallySoon(this)
-  }
-
-  announceBase = { up: 0, down: 0 }
-
-  stopAnnouncing(): void {
-    this.announcer.stop(this.env.turn.now)
-    this.announceChanged()
-  }
-
-  /** Auto-management lets it announce, or not. */
-  setAnnounces(trackers: boolean, dht: boolean, lsd: boolean): void {
-    this.announceToDht = dht
-    this.announceToLsd = lsd
-    if (this.announceToTrackers === trackers) return
-    this.announceToTrackers = trackers
-    if (trackers) this.startAnnouncing()
-    else this.stopAnnouncing()
-  }
-
-  announceChanged(): void {
-    this.env.registry.announceAt(this, this.announcer.nextAnnounceAt)
-  }
-
-  /** Its time has come. */
-  announceTick(now: number): void {
-    this.announcer.tick(now)
-    this.announceChanged()
   }
 
   // ---- errors ------------------------------------------------------------------------------------
@@ -861,20 +815,6 @@ const KEPT_FLAGS =
   TorrentFlags.shareMode |
   TorrentFlags.i2pTorrent |
   TorrentFlags.disableV1Hashes
-
-function addTrackers(announcer: Announcer, params: AddTorrentParams, env: TorrentEnv): void {
-  const now = env.turn.now
-  let tier = 0
-  params.trackers.forEach((url, i) => {
-    tier = params.trackerTiers[i] ?? tier
-    const entry = new AnnounceEntry(url)
-    entry.tier = tier
-    entry.source = TRACKER_SOURCE_TORRENT
-    announcer.addTracker(entry, now)
-  })
-}
-
-const TRACKER_SOURCE_TORRENT = 1
 
 /** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
 function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
