@@ -36,6 +36,7 @@ import { clampPriority } from '../torrent/priorities.ts'
 import { buildResumeParams } from '../torrent/resume-state.ts'
 import { buildDownloadQueue, buildFileProgress, buildPeerInfo, buildStatus } from '../torrent/status-builder.ts'
 import type { Torrent } from '../torrent/torrent.ts'
+import { flagsOf, setFlags } from '../torrent/torrent-flags.ts'
 import { UNLIMITED } from '../torrent/torrent-limits.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
 import { AnnounceEntry } from '../tracker/announce-entry.ts'
@@ -197,16 +198,16 @@ export class TorrentHandle {
   }
 
   flags(): TorrentFlags {
-    return this.torrent().flags
+    return flagsOf(this.torrent())
   }
 
   /** Sets flags; with a mask, those of the mask to what `flags` has. */
   setFlags(flags: TorrentFlags, mask: TorrentFlags = flags): void {
-    this.#call(torrent => torrent.setFlags(flags, mask))
+    this.#call(torrent => setFlags(torrent, flags, mask))
   }
 
   unsetFlags(flags: TorrentFlags): void {
-    this.#call(torrent => torrent.setFlags(0, flags))
+    this.#call(torrent => setFlags(torrent, 0, flags))
   }
 
   /** @param flags `gracefulPause`: requests that are on their way are waited for */

@@ -82,7 +82,7 @@ export class PeerGate implements PeerHost {
     return this.#torrent.uploadMode
   }
   get superSeeding(): boolean {
-    return this.#torrent.superSeeding !== null
+    return this.#torrent.superSeeding
   }
   get isPrivate(): boolean {
     return this.#torrent.isPrivate

@@ -5,6 +5,7 @@ import { shuffle } from '../core/rng.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
 import type { Torrent } from './torrent.ts'
+import { flagsOf } from './torrent-flags.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 
 /** What has changed since resume data was last made: `TorrentHandle.if...` bits. */
@@ -55,7 +56,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.numComplete = torrent.scrapeComplete
   p.numIncomplete = torrent.scrapeIncomplete
   p.numDownloaded = torrent.scrapeDownloaded
-  p.flags = torrent.flags
+  p.flags = flagsOf(torrent)
   p.addedTime = Math.floor(torrent.addedTime)
   p.completedTime = Math.floor(torrent.completedTime)
   p.savePath = torrent.files.savePath

@@ -10,6 +10,7 @@ import { TorrentHandleFlags as H } from './handle-flags.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { seedRankOf } from './seed-rank.ts'
 import type { Torrent } from './torrent.ts'
+import { flagsOf } from './torrent-flags.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 import { publicState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
@@ -75,7 +76,7 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   st.downloadLimit = env.limits.torrentLimit(torrent, 'down')
   st.queuePosition = env.registry.queuePosition(torrent)
   st.needSaveResumeData = torrent.needSave.bits
-  st.flags = torrent.flags
+  st.flags = flagsOf(torrent)
   st.state = publicState(torrent.state)
   st.distributedCopies = -1
   st.distributedFullCopies = -1
@@ -151,7 +152,7 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   p.pieces = have.toArray()
   p.progress = size === 0 ? 0 : numHave / size
   p.progressPpm = Math.floor(p.progress * 1_000_000)
-  p.flags = flagsOf(peer)
+  p.flags = peerFlags(peer)
   p.readState = peer.receiving.paused
     ? peer.receiving.pausedForMemory
       ? PeerInfo.bwDisk
@@ -166,7 +167,7 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   return p
 }
 
-function flagsOf(peer: PeerConnection): number {
+function peerFlags(peer: PeerConnection): number {
   let flags = 0
   const set = (on: boolean, bit: number) => {
     if (on) flags |= bit

@@ -29,7 +29,6 @@ import type { TorrentInfo } from '../metainfo/torrent-info.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import { secondTick } from '../peer/peer-timeouts.ts'
 import type { TorrentHandle } from '../session/torrent-handle.ts'
-import * as C from '../stats/counter-ids.ts'
 import { DOWNLOAD_PAYLOAD, TransferStats, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'
 import type { DiskError } from '../storage/disk-io.ts'
 import { ActiveTimes } from './active-times.ts'
@@ -56,6 +55,7 @@ import { pieceToSuperSeed } from './super-seeding.ts'
 import { Swarm, type SwarmHost } from './swarm.ts'
 import { newAnnouncer } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
+import { KEPT_FLAGS } from './torrent-flags.ts'
 import { TorrentHashes } from './torrent-hashes.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
@@ -99,7 +99,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   /** What it was added with, until the files are checked. */
   added: AddTorrentParams | null
   seedMode: SeedMode | null = null
-  superSeeding: Record<string, never> | null = null
+  superSeeding: boolean
   readonly deadlines: PieceDeadlines
 
   error: ErrorCode = NO_ERROR
@@ -165,7 +165,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.appliesIpFilter = (flags & TorrentFlags.applyIpFilter) !== 0
     this.stopWhenReady = (flags & TorrentFlags.stopWhenReady) !== 0
     this.subscribed = (flags & TorrentFlags.updateSubscribe) !== 0
-    this.superSeeding = (flags & TorrentFlags.superSeeding) !== 0 ? {} : null
+    this.superSeeding = (flags & TorrentFlags.superSeeding) !== 0
     this.otherFlags = flags & KEPT_FLAGS
     this.storageMode = params.storageMode
     this.userdata = params.userdata
@@ -247,49 +247,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   get isChecking(): boolean {
     return this.state.kind === 'checking'
-  }
-
-  get flags(): number {
-    let flags = this.otherFlags
-    if (this.seedMode !== null) flags |= TorrentFlags.seedMode
-    if (this.uploadMode) flags |= TorrentFlags.uploadMode
-    if (this.appliesIpFilter) flags |= TorrentFlags.applyIpFilter
-    if (this.pausing.paused) flags |= TorrentFlags.paused
-    if (this.autoManaged) flags |= TorrentFlags.autoManaged
-    if (this.superSeeding !== null) flags |= TorrentFlags.superSeeding
-    if (this.sequential) flags |= TorrentFlags.sequentialDownload
-    if (this.stopWhenReady) flags |= TorrentFlags.stopWhenReady
-    if (this.subscribed) flags |= TorrentFlags.updateSubscribe
-    return flags
-  }
-
-  /** @param mask which of the flags to change */
-  setFlags(flags: number, mask: number): void {
-    const changes = (bit: number) => (mask & bit) !== 0
-    const on = (bit: number) => (flags & bit) !== 0
-    if (changes(TorrentFlags.seedMode) && !on(TorrentFlags.seedMode)) this.leaveSeedMode(true)
-    if (changes(TorrentFlags.uploadMode)) this.setUploadMode(on(TorrentFlags.uploadMode))
-    if (changes(TorrentFlags.applyIpFilter)) this.#setApplyIpFilter(on(TorrentFlags.applyIpFilter))
-    if (changes(TorrentFlags.paused)) {
-      if (on(TorrentFlags.paused)) this.pause(true)
-      else this.resume()
-    }
-    if (changes(TorrentFlags.autoManaged)) this.setAutoManaged(on(TorrentFlags.autoManaged))
-    if (changes(TorrentFlags.superSeeding)) this.#setSuperSeeding(on(TorrentFlags.superSeeding))
-    if (changes(TorrentFlags.sequentialDownload) && this.sequential !== on(TorrentFlags.sequentialDownload)) {
-      this.sequential = on(TorrentFlags.sequentialDownload)
-      this.needSave.config()
-      this.stateUpdated()
-    }
-    if (changes(TorrentFlags.stopWhenReady)) this.stopWhenReady = on(TorrentFlags.stopWhenReady)
-    if (changes(TorrentFlags.updateSubscribe)) this.subscribed = on(TorrentFlags.updateSubscribe)
-    // which hashes count is settled when a torrent is added
-    const settable = mask & KEPT_FLAGS & ~TorrentFlags.disableV1Hashes
-    const kept = (this.otherFlags & ~settable) | (flags & settable)
-    if (kept !== this.otherFlags) {
-      this.otherFlags = kept
-      this.needSave.config()
-    }
   }
 
   // ---- life --------------------------------------------------------------------------------------
@@ -391,7 +348,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     const { content } = this
     if (content === null) return
     if (this.isSeed) this.announcer.setCompleteSent()
-    else if (this.superSeeding !== null) this.superSeeding = null
+    else this.superSeeding = false
     if (!this.isFinished) {
       this.setState({ kind: 'downloading' })
       env.registry.setQueued(this, true)
@@ -445,7 +402,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   #tellUploadOnly(): void {
-    if (this.superSeeding !== null) return
+    if (this.superSeeding) return
     for (const peer of this.swarm.connections.slice()) {
       if (this.uploadOnly) peer.becomeUninterested()
       peer.extensions.sendUploadOnly(this.uploadOnly)
@@ -584,25 +541,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
       this.checker.forceRecheck()
     }
     this.listsChanged()
-  }
-
-  #setApplyIpFilter(on: boolean): void {
-    if (this.appliesIpFilter === on) return
-    this.appliesIpFilter = on
-    this.env.counters.inc(C.SES_NON_FILTER_TORRENTS, on ? -1 : 1)
-    this.needSave.config()
-    this.swarm.ipFilterChanged()
-    this.stateUpdated()
-  }
-
-  #setSuperSeeding(on: boolean): void {
-    if ((this.superSeeding !== null) === on) return
-    this.superSeeding = on ? {} : null
-    this.needSave.state()
-    this.stateUpdated()
-    if (on) return
-    // whoever was shown single pieces may now see all
-    for (const peer of this.swarm.connections) peer.announcements.endSuperSeeding()
   }
 
   // ---- pieces ------------------------------------------------------------------------------------
@@ -807,14 +745,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
 /** Blocks of incomplete pieces are written when they are that old. */
 const SPILL_AGE_MS = 30_000
-
-const KEPT_FLAGS =
-  TorrentFlags.disableDht |
-  TorrentFlags.disableLsd |
-  TorrentFlags.disablePex |
-  TorrentFlags.shareMode |
-  TorrentFlags.i2pTorrent |
-  TorrentFlags.disableV1Hashes
 
 /** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
 function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
