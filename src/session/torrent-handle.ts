@@ -221,7 +221,7 @@ export class TorrentHandle {
 
   /** Forgets the error that stopped the torrent, and lets it go on. */
   clearError(): void {
-    this.#call(torrent => torrent.clearError())
+    this.#call(torrent => torrent.errors.clear())
   }
 
   /** Hashes all files anew. */

@@ -77,7 +77,7 @@ export class TorrentQueue {
     const downloaders: Managed[] = []
     const seeds: Managed[] = []
     for (const torrent of this.#host.torrents()) {
-      if (!torrent.autoManaged || torrent.error.failed() || torrent.aborted) continue
+      if (!torrent.autoManaged || torrent.errors.code.failed() || torrent.aborted) continue
       const list =
         torrent.isChecking || torrent.state.kind === 'checkingResume'
           ? checking

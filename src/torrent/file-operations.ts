@@ -199,7 +199,7 @@ export class FileOperations {
           if (alerts.wants(FileErrorAlert)) {
             alerts.post(new FileErrorAlert(torrent, error.code, this.describe(error.file), error.operation))
           }
-          torrent.setError(error.code, error.file)
+          torrent.errors.set(error.code, error.file)
           torrent.pause(false)
           return
         }

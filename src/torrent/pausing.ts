@@ -136,7 +136,7 @@ export class Pausing {
     if (env.alerts.wants(TorrentResumedAlert)) env.alerts.post(new TorrentResumedAlert(torrent))
     torrent.announcing.setAllowed(true)
     torrent.times.start(env.turn.now)
-    torrent.clearError()
+    torrent.errors.clear()
     torrent.stateUpdated()
     if (torrent.isChecking) {
       if (torrent.autoManaged) env.registry.triggerAutoManage()

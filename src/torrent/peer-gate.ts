@@ -79,7 +79,7 @@ export class PeerGate implements PeerHost {
     return this.#torrent.pausing.graceful
   }
   get uploadMode(): boolean {
-    return this.#torrent.uploadMode
+    return this.#torrent.uploadMode.on
   }
   get superSeeding(): boolean {
     return this.#torrent.superSeeding
@@ -381,7 +381,7 @@ export class PeerGate implements PeerHost {
   }
 
   readFailed(error: DiskError): void {
-    this.#torrent.diskError(error, 'read')
+    this.#torrent.errors.disk(error, 'read')
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {

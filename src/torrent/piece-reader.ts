@@ -33,7 +33,7 @@ export function readPiece(torrent: Torrent, piece: PieceIndex): void {
       env.turn.run('read piece', () => {
         if (result.error !== null) {
           failure ??= result.error.code
-          torrent.diskError(result.error, 'read')
+          torrent.errors.disk(result.error, 'read')
         } else {
           let to = at
           for (const view of result.views) {

@@ -27,8 +27,8 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   if (flags & H.queryTorrentFile) st.torrentFile = torrent.info
   if (flags & H.queryRenamedFiles) st.renamedFiles = torrent.files.renamed
   st.hasIncoming = swarm.hasIncoming
-  st.errc = torrent.error
-  st.errorFile = torrent.errorFile
+  st.errc = torrent.errors.code
+  st.errorFile = torrent.errors.file
   st.movingStorage = torrent.files.moving
   st.announcingToTrackers = torrent.announcing.toTrackers
   st.announcingToDht = torrent.announcing.toDht

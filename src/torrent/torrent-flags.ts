@@ -17,7 +17,7 @@ export const KEPT_FLAGS =
 export function flagsOf(torrent: Torrent): number {
   let flags = torrent.otherFlags
   if (torrent.seedMode !== null) flags |= TorrentFlags.seedMode
-  if (torrent.uploadMode) flags |= TorrentFlags.uploadMode
+  if (torrent.uploadMode.on) flags |= TorrentFlags.uploadMode
   if (torrent.appliesIpFilter) flags |= TorrentFlags.applyIpFilter
   if (torrent.pausing.paused) flags |= TorrentFlags.paused
   if (torrent.autoManaged) flags |= TorrentFlags.autoManaged
@@ -33,7 +33,7 @@ export function setFlags(torrent: Torrent, flags: number, mask: number): void {
   const changes = (bit: number) => (mask & bit) !== 0
   const on = (bit: number) => (flags & bit) !== 0
   if (changes(TorrentFlags.seedMode) && !on(TorrentFlags.seedMode)) torrent.leaveSeedMode(true)
-  if (changes(TorrentFlags.uploadMode)) torrent.setUploadMode(on(TorrentFlags.uploadMode))
+  if (changes(TorrentFlags.uploadMode)) torrent.uploadMode.set(on(TorrentFlags.uploadMode))
   if (changes(TorrentFlags.applyIpFilter)) setApplyIpFilter(torrent, on(TorrentFlags.applyIpFilter))
   if (changes(TorrentFlags.paused)) {
     if (on(TorrentFlags.paused)) torrent.pause(true)

@@ -68,7 +68,7 @@ export class TorrentMetadata {
     if (other !== null) {
       // neither can go on: a hash names one torrent only
       for (const each of [other, torrent]) {
-        each.setError(libtorrentError(LibtorrentErrors.duplicateTorrent), TorrentStatus.errorFileMetadata)
+        each.errors.set(libtorrentError(LibtorrentErrors.duplicateTorrent), TorrentStatus.errorFileMetadata)
         each.pause(false)
       }
       if (alerts.wants(TorrentConflictAlert)) alerts.post(new TorrentConflictAlert(torrent, other.handle, info))
@@ -105,7 +105,7 @@ export class TorrentMetadata {
     } catch (error) {
       if (!(error instanceof LibtorrentError)) throw error
       this.#failed(error.code)
-      torrent.setError(libtorrentError(LibtorrentErrors.invalidSwarmMetadata), TorrentStatus.errorFileNone)
+      torrent.errors.set(libtorrentError(LibtorrentErrors.invalidSwarmMetadata), TorrentStatus.errorFileNone)
       torrent.pause(false)
       return null
     }

@@ -7,12 +7,11 @@
  */
 
 import type { AlertTorrent } from '../alert/alert.ts'
-import { CacheFlushedAlert, FileErrorAlert } from '../alert/storage-alerts.ts'
+import { CacheFlushedAlert } from '../alert/storage-alerts.ts'
 import {
   MetadataReceivedAlert,
   StateChangedAlert,
   TorrentCheckedAlert,
-  TorrentErrorAlert,
   TorrentFinishedAlert,
   TorrentRemovedAlert,
 } from '../alert/torrent-alerts.ts'
@@ -20,7 +19,7 @@ import type { BlockIndex, PieceIndex, TorrentId } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import { type StorageMode, TorrentFlags } from '../core/enums.ts'
-import { type ErrorCode, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
@@ -30,13 +29,13 @@ import type { PeerConnection } from '../peer/peer-connection.ts'
 import { secondTick } from '../peer/peer-timeouts.ts'
 import type { TorrentHandle } from '../session/torrent-handle.ts'
 import { DOWNLOAD_PAYLOAD, TransferStats, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'
-import type { DiskError } from '../storage/disk-io.ts'
 import { ActiveTimes } from './active-times.ts'
 import type { Announcer } from './announcer.ts'
 import { Announcing } from './announcing.ts'
 import { Checker } from './checker.ts'
 import { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
+import { ErrorState } from './error-state.ts'
 import { FileOperations } from './file-operations.ts'
 import { HashTrees } from './hash-trees.ts'
 import { Pausing } from './pausing.ts'
@@ -61,17 +60,8 @@ import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
+import { UploadMode } from './upload-mode.ts'
 import { WebSeeds } from './web-seeds.ts'
-
-/** Shown as a file where an error is about no file. */
-const NO_FILE = TorrentStatus.errorFileNone
-
-/** Errors of writing that end when there is room, or permission, again: the torrent goes on seeding. */
-const WRITE_STOPPERS = new Set([
-  30 /* EROFS */, 13 /* EACCES */, 1 /* EPERM */, 28 /* ENOSPC */, 27 /* EFBIG */, 122 /* EDQUOT */,
-])
-const ENOMEM = 12
-const ECANCELED = 125
 
 export class Torrent implements SwarmHost, AlertTorrent {
   readonly id: TorrentId
@@ -102,12 +92,10 @@ export class Torrent implements SwarmHost, AlertTorrent {
   superSeeding: boolean
   readonly deadlines: PieceDeadlines
 
-  error: ErrorCode = NO_ERROR
-  errorFile: number = NO_FILE
+  readonly errors = new ErrorState(this)
   aborted = false
   readonly pausing: Pausing
-  uploadMode: boolean
-  #uploadModeSince = 0
+  readonly uploadMode: UploadMode
   autoManaged: boolean
   sequential: boolean
   appliesIpFilter: boolean
@@ -159,7 +147,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.added = params
     this.infoHashes = params.ti?.infoHashes() ?? params.infoHashes
     this.pausing = new Pausing(this, (flags & TorrentFlags.paused) !== 0, sessionPaused)
-    this.uploadMode = (flags & TorrentFlags.uploadMode) !== 0
+    this.uploadMode = new UploadMode(this, (flags & TorrentFlags.uploadMode) !== 0)
     this.autoManaged = (flags & TorrentFlags.autoManaged) !== 0
     this.sequential = (flags & TorrentFlags.sequentialDownload) !== 0
     this.appliesIpFilter = (flags & TorrentFlags.applyIpFilter) !== 0
@@ -229,7 +217,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   /** Downloads nothing. */
   get uploadOnly(): boolean {
-    return this.isFinished || this.uploadMode
+    return this.isFinished || this.uploadMode.on
   }
 
   /** Only its trackers may say who is in it; false as long as the metadata is not known. @see BEP 27 */
@@ -290,7 +278,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.#info = info
     if (info.priv()) this.swarm.forgetPublicPeers()
     if (info.numPieces() === 0) {
-      this.setError(libtorrentError(LibtorrentErrors.torrentInvalidLength), NO_FILE)
+      this.errors.set(libtorrentError(LibtorrentErrors.torrentInvalidLength), TorrentStatus.errorFileNone)
       this.pause(false)
       return
     }
@@ -374,7 +362,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
       if (!wasComplete && this.announcer.isAnnouncing) this.announcer.completed(env.turn.now)
     }
     if (this.completedTime === 0) this.completedTime = env.clock.posixSeconds()
-    this.#tellUploadOnly()
+    this.tellUploadOnly()
     if (env.settings.closeRedundantConnections) {
       for (const peer of this.swarm.connections.slice()) {
         if (peer.uploadOnly) {
@@ -397,11 +385,12 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.env.registry.setQueued(this, true)
     this.completedTime = 0
     this.times.unfinished(this.env.turn.now)
-    this.#tellUploadOnly()
+    this.tellUploadOnly()
     this.listsChanged()
   }
 
-  #tellUploadOnly(): void {
+  /** Peers learn that we download nothing, or do so again. */
+  tellUploadOnly(): void {
     if (this.superSeeding) return
     for (const peer of this.swarm.connections.slice()) {
       if (this.uploadOnly) peer.becomeUninterested()
@@ -453,69 +442,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.env.registry.triggerAutoManage()
   }
 
-  // ---- errors ------------------------------------------------------------------------------------
-
-  setError(error: ErrorCode, file: number): void {
-    this.error = error
-    this.errorFile = file
-    const { alerts } = this.env
-    if (alerts.wants(TorrentErrorAlert)) alerts.post(new TorrentErrorAlert(this, error, this.files.describe(file)))
-    this.stateUpdated()
-  }
-
-  clearError(): void {
-    if (!this.error.failed()) return
-    this.error = NO_ERROR
-    this.errorFile = NO_FILE
-    this.stateUpdated()
-    this.env.registry.triggerAutoManage()
-    this.listsChanged()
-    if (this.isChecking) this.checker.resume()
-    if (this.content !== null && this.state.kind === 'checkingResume' && !this.checker.busy) {
-      this.checker.checkResume(this.added)
-    }
-  }
-
-  /** A disk job failed. @param what decides whether the torrent may go on uploading */
-  diskError(error: DiskError, what: 'read' | 'write' | 'other', peer: PeerConnection | null = null): void {
-    const { code } = error
-    const system = code.category().name() === 'system' || code.category().name() === 'generic'
-    if (system && code.value() === ECANCELED) return
-    const { alerts } = this.env
-    if (alerts.wants(FileErrorAlert)) {
-      alerts.post(new FileErrorAlert(this, code, this.files.describe(error.file), error.operation))
-    }
-    if (system && code.value() === ENOMEM) {
-      peer?.disconnect(libtorrentError(LibtorrentErrors.noMemory), error.operation)
-      return
-    }
-    if (what === 'write' && system && WRITE_STOPPERS.has(code.value())) {
-      this.setUploadMode(true)
-      return
-    }
-    this.setError(code, error.file)
-    this.pause(false)
-  }
-
-  setUploadMode(on: boolean): void {
-    if (this.uploadMode === on) return
-    this.uploadMode = on
-    this.needSave.state()
-    this.stateUpdated()
-    this.#tellUploadOnly()
-    if (on) {
-      this.#uploadModeSince = this.env.turn.now
-      for (const peer of this.swarm.connections) {
-        if (peer.uploadOnly) peer.updateInterest()
-        peer.download.cancelAll()
-      }
-    } else {
-      for (const entry of this.swarm.known?.entries() ?? []) entry.lastConnected = 0
-      for (const peer of this.swarm.connections) peer.updateInterest()
-    }
-    this.listsChanged()
-  }
-
   /** Writes what is in memory; `CacheFlushedAlert` says when that is done. */
   flushCache(): void {
     const { alerts, disk, turn } = this.env
@@ -548,7 +474,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   /** The v1 and the v2 hashes of a hybrid torrent do not go together. */
   inconsistentHashes(piece: PieceIndex): void {
     const file = this.content!.files.fileIndexAtPiece(piece)
-    this.setError(libtorrentError(LibtorrentErrors.torrentInconsistentHashes), file)
+    this.errors.set(libtorrentError(LibtorrentErrors.torrentInconsistentHashes), file)
     this.content!.forgetPieces()
     this.checker.startOver()
     // whoever lets it go on gets everything anew
@@ -699,7 +625,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     return (
       !this.aborted &&
       (this.swarm.size > 0 ||
-        this.uploadMode ||
+        this.uploadMode.on ||
         this.deadlines.size > 0 ||
         this.webSeeds.wantsTick ||
         (this.content?.openTransfers?.hasUnwritten ?? false) ||
@@ -708,15 +634,11 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   secondTick(elapsedMs: number): void {
-    const { env } = this
-    const { now } = env.turn
-    const { settings } = env
-    if (this.uploadMode && this.autoManaged && now - this.#uploadModeSince >= settings.optimisticDiskRetry * 1000) {
-      this.setUploadMode(false)
-    }
+    const { now } = this.env.turn
+    this.uploadMode.tick(now)
     const moving = this.stats.uploadRate() > 0 || this.stats.downloadRate() > 0
     if (!this.isPaused || this.pausing.graceful) {
-      if (!this.uploadMode) this.deadlines.tick(now)
+      if (!this.uploadMode.on) this.deadlines.tick(now)
       this.pex.tick(now)
       for (const peer of this.swarm.connections.slice()) {
         if (!peer.disconnecting) secondTick(peer, now, elapsedMs)
