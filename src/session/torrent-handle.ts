@@ -366,7 +366,7 @@ export class TorrentHandle {
       if (picker.setPiecePriority(piece, clampPriority(priority))) changed = true
     }
     torrent.needSave.config()
-    if (changed) torrent.wantedChanged(wasFinished)
+    if (changed) torrent.completion.wantedChanged(wasFinished)
   }
 
   /** @param deadline milliseconds from now @param flags `alertWhenAvailable`: a `ReadPieceAlert` when it is there */

@@ -216,7 +216,7 @@ export class FileOperations {
     const picker = torrent.needPicker()
     const wasFinished = torrent.isFinished
     const changed = applyPiecePriorities(picker, content.priorities.piecePriorities(), picker.numPieces)
-    if (changed) torrent.wantedChanged(wasFinished)
+    if (changed) torrent.completion.wantedChanged(wasFinished)
   }
 
   // ---- deleting ----------------------------------------------------------------------------------

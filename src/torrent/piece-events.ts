@@ -103,6 +103,6 @@ export class PieceEvents implements ContentHost {
   }
 
   wantedComplete(): void {
-    this.#torrent.wantedComplete()
+    this.#torrent.completion.wantedComplete()
   }
 }

@@ -72,7 +72,7 @@ export function addPiece(torrent: Torrent, piece: PieceIndex, data: Uint8Array, 
   if (picker.havePiece(piece)) {
     if (!overwrite) return
     picker.weDontHave(piece)
-    torrent.wantedChanged(true)
+    torrent.completion.wantedChanged(true)
   } else if (overwrite) content.forgetParked(piece)
   const blocks = picker.payloadBlocks(piece)
   for (let b = 0; b < blocks; b++) {

@@ -58,7 +58,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.numDownloaded = torrent.scrapeDownloaded
   p.flags = flagsOf(torrent)
   p.addedTime = Math.floor(torrent.addedTime)
-  p.completedTime = Math.floor(torrent.completedTime)
+  p.completedTime = Math.floor(torrent.completion.time)
   p.savePath = torrent.files.savePath
   p.partFileDir = torrent.files.partFileDir
   p.comment = torrent.comment

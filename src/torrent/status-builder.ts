@@ -34,7 +34,7 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   st.announcingToDht = torrent.announcing.toDht
   st.announcingToLsd = torrent.announcing.toLsd
   st.addedTime = Math.floor(torrent.addedTime)
-  st.completedTime = Math.floor(torrent.completedTime)
+  st.completedTime = Math.floor(torrent.completion.time)
   st.numConnections = swarm.size
   st.numPeers = swarm.size - swarm.numConnecting
   st.numSeeds = swarm.numSeeds

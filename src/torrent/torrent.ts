@@ -33,6 +33,7 @@ import { ActiveTimes } from './active-times.ts'
 import type { Announcer } from './announcer.ts'
 import { Announcing } from './announcing.ts'
 import { Checker } from './checker.ts'
+import { Completion } from './completion.ts'
 import { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
 import { ErrorState } from './error-state.ts'
@@ -76,6 +77,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   readonly checker: Checker
   readonly pex = new PexState(this)
   readonly times: ActiveTimes
+  readonly completion: Completion
   readonly needSave = new NeedSave()
   readonly host: PeerGate
   readonly metadata: TorrentMetadata
@@ -120,7 +122,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
   lastUpload = -1
   lastDownload = -1
   readonly addedTime: number
-  completedTime: number
   lastSeenComplete: number
   scrapeComplete: number
   scrapeIncomplete: number
@@ -160,7 +161,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.totalUploaded = params.totalUploaded
     this.totalDownloaded = params.totalDownloaded
     this.addedTime = params.addedTime || env.clock.posixSeconds()
-    this.completedTime = params.completedTime
     this.lastSeenComplete = params.lastSeenComplete
     this.scrapeComplete = params.numComplete
     this.scrapeIncomplete = params.numIncomplete
@@ -173,6 +173,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.peerId = env.connects.newPeerId()
     this.state = { kind: params.ti === null ? 'needsMetadata' : 'checkingResume' }
     this.times = new ActiveTimes(params)
+    this.completion = new Completion(this, params.completedTime)
     this.host = new PeerGate(this)
     this.metadata = new TorrentMetadata(this, params.ti !== null)
     this.swarm = new Swarm(this, env)
@@ -340,52 +341,11 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (!this.isFinished) {
       this.setState({ kind: 'downloading' })
       env.registry.setQueued(this, true)
-    } else this.#finished(true)
+    } else this.completion.finished(true)
     if (env.alerts.wants(TorrentCheckedAlert)) env.alerts.post(new TorrentCheckedAlert(this))
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
     this.announcing.start()
     this.webSeeds.connect()
-    this.listsChanged()
-  }
-
-  #finished(wasComplete: boolean): void {
-    const { env } = this
-    const seed = this.isSeed
-    this.setState({ kind: 'finished' })
-    env.registry.setQueued(this, false)
-    this.times.finished(env.turn.now)
-    if (seed) {
-      this.content!.dropPicker()
-      this.verdicts.clear()
-      this.setState({ kind: 'seeding' })
-      this.times.seeding(env.turn.now)
-      if (!wasComplete && this.announcer.isAnnouncing) this.announcer.completed(env.turn.now)
-    }
-    if (this.completedTime === 0) this.completedTime = env.clock.posixSeconds()
-    this.tellUploadOnly()
-    if (env.settings.closeRedundantConnections) {
-      for (const peer of this.swarm.connections.slice()) {
-        if (peer.uploadOnly) {
-          peer.disconnect(libtorrentError(LibtorrentErrors.torrentFinished), Operation.bittorrent)
-        }
-      }
-    }
-    if (!wasComplete && this.content!.storage !== null) {
-      this.env.disk.releaseFiles(this.content!.storage, () => {})
-    }
-    if (this.autoManaged) env.registry.triggerAutoManage()
-    this.listsChanged()
-  }
-
-  /** More is wanted than there is: priorities changed, or a piece was lost. */
-  resumeDownload(): void {
-    if (this.state.kind !== 'finished' && this.state.kind !== 'seeding') return
-    if (this.seedMode !== null) this.leaveSeedMode(true)
-    this.setState({ kind: 'downloading' })
-    this.env.registry.setQueued(this, true)
-    this.completedTime = 0
-    this.times.unfinished(this.env.turn.now)
-    this.tellUploadOnly()
     this.listsChanged()
   }
 
@@ -479,14 +439,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.checker.startOver()
     // whoever lets it go on gets everything anew
     this.needPicker()
-    this.resumeDownload()
+    this.completion.resumeDownload()
     this.pause(false)
-  }
-
-  /** The last wanted piece is there. */
-  wantedComplete(): void {
-    if (this.state.kind === 'downloading') this.#finished(false)
-    else if (this.state.kind === 'finished' && this.isSeed) this.#finished(false)
   }
 
   /** The picker; a new one is told what the connected peers have. */
@@ -494,17 +448,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     return this.content!.needPicker(picker => {
       for (const peer of this.swarm.connections) if (peer.availability.counted) picker.addPeerPieces(peer.pieces)
     })
-  }
-
-  /** What is wanted has changed. @param wasFinished before */
-  wantedChanged(wasFinished: boolean): void {
-    if (this.content === null) return
-    if (!this.ready) return
-    if (this.isFinished) {
-      if (!wasFinished || this.state.kind === 'downloading') this.#finished(false)
-    } else if (wasFinished) this.resumeDownload()
-    this.swarm.updateInterest()
-    this.stateUpdated()
   }
 
   /** A block came from one peer: others that were asked for it need not send it. */
