@@ -591,12 +591,12 @@ export class TorrentHandle {
 
   /** -1: no limit. */
   maxUploads(): number {
-    const { maxUploads } = this.torrent()
-    return maxUploads === UNLIMITED ? -1 : maxUploads
+    const { limit } = this.torrent().uploadSlots
+    return limit === UNLIMITED ? -1 : limit
   }
 
   setMaxUploads(count: number): void {
-    this.#call(torrent => torrent.setMaxUploads(count))
+    this.#call(torrent => torrent.uploadSlots.setLimit(count))
   }
 
   /** -1: no limit. */

@@ -395,15 +395,15 @@ export class PeerGate implements PeerHost {
   maybeUnchoke(peer: PeerConnection): void {
     const torrent = this.#torrent
     if (!peer.amChoking || !torrent.ready || peer.isWebSeed) return
-    if (peer.ignoresUnchokeSlots || (torrent.hasFreeUploadSlot && torrent.env.choker.mayUnchoke(peer))) {
-      torrent.unchoke(peer)
+    if (peer.ignoresUnchokeSlots || (torrent.uploadSlots.hasFree && torrent.env.choker.mayUnchoke(peer))) {
+      torrent.uploadSlots.unchoke(peer)
     }
   }
 
   releaseUnchokeSlot(peer: PeerConnection): void {
     const torrent = this.#torrent
     const optimistic = peer.entry?.optimisticallyUnchoked === true
-    torrent.choke(peer)
+    torrent.uploadSlots.choke(peer)
     if (peer.ignoresUnchokeSlots) return
     torrent.env.choker.trigger()
     if (optimistic) torrent.env.choker.triggerOptimistic()

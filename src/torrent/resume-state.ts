@@ -76,7 +76,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.uploadLimit = env.limits.torrentLimit(torrent, 'up')
   p.downloadLimit = env.limits.torrentLimit(torrent, 'down')
   p.maxConnections = torrent.maxConnections === UNLIMITED ? -1 : torrent.maxConnections
-  p.maxUploads = torrent.maxUploads === UNLIMITED ? -1 : torrent.maxUploads
+  p.maxUploads = torrent.uploadSlots.limit === UNLIMITED ? -1 : torrent.uploadSlots.limit
   addPeers(torrent, p)
   if (saveInfoDict) p.ti = torrent.info
   if (content === null) {

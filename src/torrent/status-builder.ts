@@ -70,7 +70,7 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   const next = torrent.isPaused ? now : torrent.announcer.nextAnnounceAt
   st.nextAnnounce = Number.isFinite(next) ? Math.max(0, Math.floor((next - now) / 1000)) : 0
   st.currentTracker = torrent.announcer.lastWorkingUrl()
-  st.uploadsLimit = torrent.maxUploads === UNLIMITED ? -1 : torrent.maxUploads
+  st.uploadsLimit = torrent.uploadSlots.limit === UNLIMITED ? -1 : torrent.uploadSlots.limit
   st.connectionsLimit = torrent.maxConnections === UNLIMITED ? -1 : torrent.maxConnections
   st.uploadLimit = env.limits.torrentLimit(torrent, 'up')
   st.downloadLimit = env.limits.torrentLimit(torrent, 'down')

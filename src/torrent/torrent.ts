@@ -9,7 +9,6 @@
 import type { AlertTorrent } from '../alert/alert.ts'
 import { CacheFlushedAlert } from '../alert/storage-alerts.ts'
 import {
-  MetadataReceivedAlert,
   StateChangedAlert,
   TorrentCheckedAlert,
   TorrentFinishedAlert,
@@ -34,34 +33,32 @@ import type { Announcer } from './announcer.ts'
 import { Announcing } from './announcing.ts'
 import { Checker } from './checker.ts'
 import { Completion } from './completion.ts'
-import { Content } from './content.ts'
+import type { Content } from './content.ts'
 import { DhtAnnounces } from './dht-announces.ts'
 import { ErrorState } from './error-state.ts'
 import { FileOperations } from './file-operations.ts'
-import { HashTrees } from './hash-trees.ts'
 import { Pausing } from './pausing.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { PeerGate } from './peer-gate.ts'
 import { PexState } from './pex-state.ts'
 import { PieceDeadlines } from './piece-deadlines.ts'
-import { PieceEvents } from './piece-events.ts'
 import type { PiecePicker } from './piece-picker.ts'
 import { PieceVerdicts } from './piece-verdicts.ts'
 import { NeedSave } from './resume-state.ts'
-import { SeedMode } from './seed-mode.ts'
+import type { SeedMode } from './seed-mode.ts'
 import { SuggestPieces } from './suggest-pieces.ts'
 import { pieceToSuperSeed } from './super-seeding.ts'
 import { Swarm, type SwarmHost } from './swarm.ts'
 import { newAnnouncer } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
 import { KEPT_FLAGS } from './torrent-flags.ts'
-import { TorrentHashes } from './torrent-hashes.ts'
+import type { TorrentHashes } from './torrent-hashes.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
-import { TorrentStatus } from './torrent-status.ts'
 import { UploadMode } from './upload-mode.ts'
+import { UploadSlots } from './upload-slots.ts'
 import { WebSeeds } from './web-seeds.ts'
 
 export class Torrent implements SwarmHost, AlertTorrent {
@@ -110,7 +107,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   closed = false
 
   maxConnections = UNLIMITED
-  maxUploads = UNLIMITED
+  readonly uploadSlots = new UploadSlots(this)
   readonly storageMode: StorageMode
   readonly userdata: unknown
 
@@ -127,8 +124,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
   scrapeIncomplete: number
   scrapeDownloaded: number
   readonly #name: string
-  /** Until there is `content`. */
-  #info: TorrentInfo | null = null
   #suggest: SuggestPieces | null = null
   /** Reported in the last `state_update_alert`, or queued for the next. */
   updateQueued = false
@@ -195,7 +190,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   /** `null` as long as the metadata is not known. */
   get info(): TorrentInfo | null {
-    return this.content?.info ?? this.#info
+    return this.content?.info ?? this.metadata.info
   }
 
   get renamedFiles(): RenamedFiles {
@@ -243,7 +238,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   /** Begins, once it is in the registry. */
   start(): void {
     const params = this.added!
-    this.setMaxUploads(params.maxUploads)
+    this.uploadSlots.setLimit(params.maxUploads)
     this.setMaxConnections(params.maxConnections)
     this.env.limits.setTorrentLimit(this, 'up', params.uploadLimit)
     this.env.limits.setTorrentLimit(this, 'down', params.downloadLimit)
@@ -256,60 +251,9 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.env.registry.setQueued(this, true)
     if (!this.isPaused) this.times.start(this.env.turn.now)
     if (params.ti === null) this.announcing.start()
-    else this.#attachInfo(params.ti)
+    else this.metadata.attach(params.ti)
     if (params.peers.length > 0) this.swarm.connectBoost()
     this.listsChanged()
-  }
-
-  /** The metadata that it was added without has come. */
-  metadataKnown(info: TorrentInfo): void {
-    const { alerts } = this.env
-    this.#info = info
-    if (alerts.wants(MetadataReceivedAlert)) alerts.post(new MetadataReceivedAlert(this))
-    this.#attachInfo(info)
-    if (this.content === null) return
-    for (const peer of this.swarm.connections.slice()) peer.metadataKnown()
-    this.stateUpdated()
-    this.listsChanged()
-  }
-
-  #attachInfo(info: TorrentInfo): void {
-    const params = this.added!
-    const { env } = this
-    this.#info = info
-    if (info.priv()) this.swarm.forgetPublicPeers()
-    if (info.numPieces() === 0) {
-      this.errors.set(libtorrentError(LibtorrentErrors.torrentInvalidLength), TorrentStatus.errorFileNone)
-      this.pause(false)
-      return
-    }
-    const v1Disabled = info.v2() && (params.flags & TorrentFlags.disableV1Hashes) !== 0
-    if (!v1Disabled) this.otherFlags &= ~TorrentFlags.disableV1Hashes
-    const priorities = params.filePriorities.slice(0, info.numFiles())
-    if (params.flags & TorrentFlags.defaultDontDownload) {
-      while (priorities.length < info.numFiles()) priorities.push(0)
-    }
-    const trees = info.v2() ? treesOf(info, params) : null
-    this.content = new Content(
-      info,
-      trees,
-      !v1Disabled,
-      priorities,
-      new PieceEvents(this),
-      env.disk,
-      env.turn,
-      env.rng,
-      env.pickerLoops,
-    )
-    this.hashes = trees === null ? null : new TorrentHashes(this, this.content, trees)
-    this.#info = null
-    this.files.openStorage(this.content)
-    if (params.flags & TorrentFlags.seedMode) {
-      this.seedMode = new SeedMode(this, info.numPieces(), params.verifiedBits)
-      this.content.haveAll = true
-    }
-    this.setState({ kind: 'checkingResume' })
-    this.checker.checkResume(params)
   }
 
   setState(state: TorrentState): void {
@@ -492,32 +436,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.pausing.connectionClosed()
   }
 
-  get hasFreeUploadSlot(): boolean {
-    return this.swarm.numUploads < this.maxUploads
-  }
-
-  /** @returns whether the peer is unchoked now and was not before */
-  unchoke(peer: PeerConnection): boolean {
-    if (!peer.ignoresUnchokeSlots && !this.hasFreeUploadSlot) return false
-    if (!peer.unchoke()) return false
-    if (!peer.ignoresUnchokeSlots) {
-      this.swarm.numUploads++
-      this.env.choker.unchoked(peer)
-    }
-    this.stateUpdated()
-    return true
-  }
-
-  choke(peer: PeerConnection): boolean {
-    if (!peer.choke()) return false
-    if (!peer.ignoresUnchokeSlots) {
-      this.swarm.numUploads--
-      this.env.choker.choked(peer)
-    }
-    this.stateUpdated()
-    return true
-  }
-
   pieceRead(piece: PieceIndex): void {
     const { settings } = this.env
     if (settings.suggestMode === 0 || this.content === null) return
@@ -535,14 +453,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
       superSeed: c.superSeed,
     }))
     return pieceToSuperSeed(this.content!.geometry.numPieces, peer.pieces, views, this.env.rng)
-  }
-
-  setMaxUploads(limit: number): void {
-    const value = limit <= 0 ? UNLIMITED : limit
-    if (this.maxUploads === value) return
-    this.maxUploads = value
-    this.needSave.config()
-    this.stateUpdated()
   }
 
   setMaxConnections(limit: number): void {
@@ -610,12 +520,3 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
 /** Blocks of incomplete pieces are written when they are that old. */
 const SPILL_AGE_MS = 30_000
-
-/** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
-function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
-  const trees = new HashTrees(info.layout())
-  const known = info.fileTrees()
-  if (known !== null) trees.load(known.trees, known.masks, known.verified)
-  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask, params.verifiedLeafHashes)
-  return trees
-}
