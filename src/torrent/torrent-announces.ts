@@ -109,17 +109,23 @@ class TorrentAnnounces implements AnnouncerPort {
     const torrent = this.#torrent
     if (torrent.aborted) return
     const flags = version === ProtocolVersion.V2 ? PexFlags.pexLtV2 : 0
-    torrent.addPeers(endpoints, PeerSource.tracker, flags)
+    this.#addPeers(endpoints, flags)
     const { resolver, turn } = torrent.env
     for (const { hostname, port } of hosts) {
       resolver.resolve(hostname, { abortOnShutdown: true }, (error, addresses) =>
         turn.run('peer name', () => {
           if (error === null && !torrent.aborted && addresses.length > 0) {
-            torrent.addPeers([[addresses[0]!, port]], PeerSource.tracker, flags)
+            this.#addPeers([[addresses[0]!, port]], flags)
           }
         }),
       )
     }
+  }
+
+  #addPeers(endpoints: readonly Endpoint[], flags: number): void {
+    const { swarm } = this.#torrent
+    for (const endpoint of endpoints) swarm.addPeer(endpoint, PeerSource.tracker, flags)
+    swarm.connectBoost()
   }
 
   scrapeChanged(complete: number, incomplete: number, downloaded: number): void {

@@ -1,9 +1,9 @@
 /**
- * One torrent: owns its parts, routes what happens to them, and holds what they have in common: where it
- * is in its life, whether it is paused, what the user asked for.
+ * One torrent: owns its parts, and holds what they have in common: where it is in its life, and what the user asked for.
  *
- * The algorithms are in the parts: `Content` (pieces), `Swarm` (peers), `Announcer` (trackers), `Checker`
- * (files), `PieceVerdicts` (blame), `FileOperations`.
+ * What happens is in the parts: `Content` (pieces), `Swarm` (peers), `PeerGate` (events of connections), `Checker` and
+ * `FileOperations` (files), `Announcing` (trackers, DHT, local network), `PieceVerdicts` (blame), `Completion`, `Pausing`,
+ * `ErrorState`, `UploadMode`, `UploadSlots`.
  */
 
 import type { AlertTorrent } from '../alert/alert.ts'
@@ -14,15 +14,13 @@ import {
   TorrentFinishedAlert,
   TorrentRemovedAlert,
 } from '../alert/torrent-alerts.ts'
-import type { BlockIndex, PieceIndex, TorrentId } from '../core/brands.ts'
+import type { PieceIndex, TorrentId } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
-import type { Endpoint } from '../core/endpoint.ts'
 import { type StorageMode, TorrentFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
-import type { RenamedFiles } from '../metainfo/renamed-files.ts'
 import type { TorrentInfo } from '../metainfo/torrent-info.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import { secondTick } from '../peer/peer-timeouts.ts'
@@ -48,7 +46,6 @@ import { PieceVerdicts } from './piece-verdicts.ts'
 import { NeedSave } from './resume-state.ts'
 import type { SeedMode } from './seed-mode.ts'
 import { SuggestPieces } from './suggest-pieces.ts'
-import { pieceToSuperSeed } from './super-seeding.ts'
 import { Swarm, type SwarmHost } from './swarm.ts'
 import { newAnnouncer } from './torrent-announces.ts'
 import type { TorrentEnv } from './torrent-env.ts'
@@ -191,10 +188,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
   /** `null` as long as the metadata is not known. */
   get info(): TorrentInfo | null {
     return this.content?.info ?? this.metadata.info
-  }
-
-  get renamedFiles(): RenamedFiles {
-    return this.files.renamed
   }
 
   /** Files are checked: pieces can be exchanged. */
@@ -394,21 +387,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     })
   }
 
-  /** A block came from one peer: others that were asked for it need not send it. */
-  cancelBlock(piece: PieceIndex, block: BlockIndex, from: PeerConnection): void {
-    for (const peer of this.swarm.connections) if (peer !== from) peer.download.cancel(piece, block, false)
-  }
-
-  seenComplete(secondsAgo: number): void {
-    this.lastSeenComplete = Math.max(this.lastSeenComplete, this.env.clock.posixSeconds() - secondsAgo)
-  }
-
-  secondsSinceComplete(): number {
-    return this.lastSeenComplete === 0
-      ? -1
-      : Math.max(0, Math.floor(this.env.clock.posixSeconds() - this.lastSeenComplete))
-  }
-
   // ---- peers: SwarmHost --------------------------------------------------------------------------
 
   get alertSource(): this {
@@ -447,14 +425,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     return this.#suggest?.pick(peer.pieces, already, count) ?? []
   }
 
-  pieceToSuperSeed(peer: PeerConnection): PieceIndex {
-    const views = this.swarm.connections.map(c => ({
-      pieces: c.pieces,
-      superSeed: c.superSeed,
-    }))
-    return pieceToSuperSeed(this.content!.geometry.numPieces, peer.pieces, views, this.env.rng)
-  }
-
   setMaxConnections(limit: number): void {
     const value = limit <= 0 ? UNLIMITED : Math.max(2, limit)
     if (this.maxConnections === value) return
@@ -463,12 +433,6 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.stateUpdated()
     this.swarm.disconnectDownTo(value, libtorrentError(LibtorrentErrors.tooManyConnections))
     this.listsChanged()
-  }
-
-  /** Our metadata's peers: tracker, user, resume data. */
-  addPeers(endpoints: readonly Endpoint[], source: number, flags = 0): void {
-    for (const endpoint of endpoints) this.swarm.addPeer(endpoint, source, flags)
-    this.swarm.connectBoost()
   }
 
   // ---- time --------------------------------------------------------------------------------------
