@@ -6,51 +6,45 @@
  */
 
 import { AlertQueue } from '../alert/alert-queue.ts'
-import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
-import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
+import { SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
-import { type InfoHash, Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
-import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
-import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import type { InfoHash } from '../core/digest.ts'
+import { type Endpoint, isV6 } from '../core/endpoint.ts'
+import { TorrentFlags } from '../core/enums.ts'
+import { LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
-import { Operation } from '../core/operation.ts'
-import { randomBytes } from '../core/rng.ts'
-import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
+import type { Runtime, TimerHandle } from '../core/runtime.ts'
 import { Turn } from '../core/turn.ts'
 import type { DhtState } from '../dht/dht-state.ts'
 import type { DhtStorageConstructor } from '../dht/storage.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource } from '../net/ip-voter.ts'
-import { PortFilter } from '../net/port-filter.ts'
-import { proxyFor } from '../net/proxy.ts'
-import { PeerConnection } from '../peer/peer-connection.ts'
-import { type PeerHost, type PeerSession, Severity } from '../peer/peer-host.ts'
-import { tickUnattached } from '../peer/peer-timeouts.ts'
+import type { PeerConnection } from '../peer/peer-connection.ts'
+import type { PeerSession } from '../peer/peer-host.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { SessionSettings } from '../settings/session-settings.ts'
 import type { EffectTag } from '../settings/setting-row.ts'
 import * as C from '../stats/counter-ids.ts'
 import { Counters } from '../stats/counters.ts'
 import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
-import { closeReason } from '../torrent/close-reason.ts'
 import { newPickerLoops } from '../torrent/pick-blocks.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
-import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
+import type { DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import { TrackerManager } from '../tracker/tracker-manager.ts'
 import { ConnectionScheduler } from './connection-scheduler.ts'
+import { Connections } from './connections.ts'
 import { DhtHost } from './dht-host.ts'
 import { DhtOperations } from './dht-operations.ts'
 import { ExternalAddresses } from './external-addresses.ts'
 import { GlobalChoker } from './global-choker.ts'
+import { IncomingConnections } from './incoming-connections.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
 import { LsdHost } from './lsd-host.ts'
 import { NetworkWatch } from './network-watch.ts'
-import { OutgoingAddress } from './outgoing-address.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
 import { TorrentHandle } from './torrent-handle.ts'
@@ -75,7 +69,7 @@ export interface EngineOptions {
   readonly onCrash?: (error: unknown, where: string) => void
 }
 
-export class Engine implements ConnectPort, DiscoveryPort {
+export class Engine implements DiscoveryPort {
   readonly runtime: Runtime
   readonly turn: Turn
   readonly settings: SessionSettings
@@ -95,21 +89,18 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly env: TorrentEnv
   readonly peers: PeerSession
 
-  ipFilter: IpFilter
-  portFilter = new PortFilter()
+  readonly connects: Connections
+  /** Those of torrents. */
+  readonly connections: ReadonlySet<PeerConnection>
   paused: boolean
-  readonly connections = new Set<PeerConnection>()
-  /** Incoming connections that have not said which torrent they want. */
-  readonly #unattached = new Set<PeerConnection>()
+  readonly #incoming: IncomingConnections
   readonly #scheduler: ConnectionScheduler
-  readonly #ourPeerIds = new Map<string, number>()
   readonly #started: number
   readonly #onCrash: ((error: unknown, where: string) => void) | null
   #tickTimer: TimerHandle | null = null
   #lastTick: number
   #lastSecond: number
   #submitQueued = false
-  readonly #outgoing: OutgoingAddress
   readonly #networks: NetworkWatch
   #closed = false
   #closing: (() => void) | null = null
@@ -124,9 +115,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       () => this.#submitDisk(),
     )
     this.settings = new SessionSettings(options.settings, options.maxOpenFiles)
-    this.#outgoing = new OutgoingAddress(this.settings, runtime)
     this.paused = options.paused === true
-    this.ipFilter = options.ipFilter?.clone() ?? new IpFilter()
     this.alerts = new AlertQueue(runtime, this.settings.alertMask, this.settings.alertQueueSize)
     this.turn.enter()
     this.#started = this.turn.now
@@ -152,13 +141,18 @@ export class Engine implements ConnectPort, DiscoveryPort {
         return engine.connections.size
       },
       get numUnattached() {
-        return engine.#unattached.size
+        return engine.connects.unattached.size
       },
       afterPoll: fn =>
         runtime.afterPoll(() => {
           if (!this.#closed) this.turn.run('connect', fn)
         }),
     })
+    this.connects = new Connections(
+      { runtime, settings: this.settings, scheduler: this.#scheduler, torrents: () => this.registry.all() },
+      options.ipFilter ?? new IpFilter(),
+    )
+    this.connections = this.connects.open
     this.limits = new RateLimits({
       turn: this.turn,
       settings: this.settings,
@@ -178,7 +172,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       turn: this.turn,
       settings: this.settings,
       alerts: this.alerts,
-      accepted: (stream, socket) => this.#accepted(stream, socket),
+      accepted: stream => this.#incoming.accepted(stream),
       packet: (packet, from, socket) => this.#packet(packet, from, socket),
       packetError: (error, to) => this.dht.packetError(error, to),
       changed: () => this.#listenSocketsChanged(),
@@ -239,6 +233,17 @@ export class Engine implements ConnectPort, DiscoveryPort {
       defer: fn => runtime.defer(fn),
     })
     this.peers = this.#peerSession()
+    this.#incoming = new IncomingConnections({
+      settings: this.settings,
+      counters: this.counters,
+      alerts: this.alerts,
+      registry: this.registry,
+      limits: this.limits,
+      connections: this.connects,
+      peers: this.peers,
+      isListening: () => !this.#closed && !this.paused,
+      isOurSecret: infoHash => this.dht.isOurSecret(infoHash),
+    })
     this.env = {
       turn: this.turn,
       clock: runtime.clock,
@@ -252,7 +257,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       http: runtime.http,
       peers: this.peers,
       registry: this.registry,
-      connects: this,
+      connects: this.connects,
       choker: this.choker,
       discovery: this,
       dht: this.dht,
@@ -436,21 +441,6 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
   }
 
-  setIpFilter(filter: IpFilter): void {
-    this.ipFilter = filter.clone()
-    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
-  }
-
-  #ban(address: string): void {
-    this.ipFilter.addRule(address, address, IpFilter.AccessFlags.blocked)
-    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
-  }
-
-  setPortFilter(filter: PortFilter): void {
-    this.portFilter = filter
-    for (const torrent of [...this.registry.all()]) torrent.swarm.portFilterChanged()
-  }
-
   // ---- time --------------------------------------------------------------------------------------------
 
   #scheduleTick(): void {
@@ -483,7 +473,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       this.#lastSecond = now
       this.dht.secondTick()
       for (const torrent of [...this.registry.ticking]) torrent.secondTick(elapsed)
-      for (const peer of [...this.#unattached]) tickUnattached(peer, now)
+      this.#incoming.tick(now)
       this.choker.tick(now)
       this.queue.tick(now)
       this.lsd.tick()
@@ -525,135 +515,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
   }
 
-  // ---- connections: ConnectPort ------------------------------------------------------------------------
-
-  connect(to: Endpoint): Stream {
-    const { settings } = this
-    return this.runtime.connect({ to, local: this.#outgoing.next(to), proxy: proxyFor(settings, 'peer') })
-  }
-
-  outgoingAddress(to: Endpoint): string | null {
-    const address = this.#outgoing.next(to)?.[0] ?? null
-    return address === null || isUnspecified(address) ? null : address
-  }
-
-  boosted(): void {
-    this.#scheduler.boosted()
-  }
-
-  get numConnections(): number {
-    return this.connections.size
-  }
-
-  opened(peer: PeerConnection): void {
-    this.connections.add(peer)
-    this.#unattached.delete(peer)
-  }
-
-  connectionClosed(peer: PeerConnection): void {
-    this.connections.delete(peer)
-    this.#unattached.delete(peer)
-    const key = peer.ourPeerId.key()
-    const count = (this.#ourPeerIds.get(key) ?? 0) - 1
-    if (count <= 0) this.#ourPeerIds.delete(key)
-    else this.#ourPeerIds.set(key, count)
-  }
-
-  makeRoom(torrent: Torrent): boolean {
-    return this.#scheduler.makeRoom(torrent)
-  }
-
-  newPeerId(): Uint8Array {
-    const id = randomBytes(this.runtime.rng, 20)
-    const print = this.settings.peerFingerprint
-    for (let i = 0; i < Math.min(print.length, 20); i++) id[i] = print.charCodeAt(i)
-    // what clients print of peer ids, and some trackers take, are URL characters
-    for (let i = print.length; i < 20; i++) id[i] = URL_CHARACTERS.charCodeAt(id[i]! % URL_CHARACTERS.length)
-    const key = new Sha1Hash(id).key()
-    this.#ourPeerIds.set(key, (this.#ourPeerIds.get(key) ?? 0) + 1)
-    return id
-  }
-
-  isOurPeerId(peerId: Uint8Array): boolean {
-    return this.#ourPeerIds.has(new Sha1Hash(peerId).key())
-  }
-
-  isBlocked(address: string): boolean {
-    return (this.ipFilter.access(address) & IpFilter.AccessFlags.blocked) !== 0
-  }
-
-  isPortBlocked(port: number): boolean {
-    return this.portFilter.access(port) !== 0
-  }
-
-  #accepted(stream: Stream, _socket: ListenSocket): void {
-    const { settings, alerts } = this
-    const { remote } = stream
-    this.counters.inc(C.NET_ON_ACCEPT_COUNTER)
-    if (this.#closed || this.paused) {
-      stream.close()
-      return
-    }
-    if (this.counters.get(C.SES_NON_FILTER_TORRENTS) === 0 && this.isBlocked(remote[0])) {
-      if (alerts.wants(PeerBlockedAlert)) {
-        alerts.post(new PeerBlockedAlert(SESSION_SOURCE, remote, PeerBlockedReason.ipFilter))
-      }
-      stream.close()
-      return
-    }
-    if (this.registry.numTorrents === 0) {
-      stream.close()
-      return
-    }
-    if (alerts.wants(IncomingConnectionAlert)) alerts.post(new IncomingConnectionAlert(stream.kind, remote))
-    const open = this.connections.size + this.#unattached.size
-    if (open >= settings.connectionsLimit + settings.connectionsSlack) {
-      if (alerts.wants(PeerDisconnectedAlert)) {
-        const error = libtorrentError(LibtorrentErrors.tooManyConnections)
-        alerts.post(
-          new PeerDisconnectedAlert(SESSION_SOURCE, remote, NO_PEER_ID, Operation.bittorrent, stream.kind, error, 0),
-        )
-      }
-      stream.close()
-      return
-    }
-    this.counters.inc(C.PEER_INCOMING_CONNECTIONS)
-    this.counters.set(C.NET_HAS_INCOMING_CONNECTIONS, 1)
-    const peer = new PeerConnection({
-      session: this.peers,
-      stream,
-      outgoing: false,
-      peerId: new Sha1Hash(this.newPeerId()),
-      host: null,
-      torrentId: null,
-      quota: this.limits.quotaFor(null, remote, stream.kind),
-    })
-    this.#unattached.add(peer)
-  }
-
-  /** An incoming connection has named its torrent. */
-  #attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
-    const torrent = this.registry.byHash(infoHash)
-    if (torrent === undefined || torrent.aborted) {
-      // we have made this hash up for our DHT packets: the peer goes through what nodes are asked for
-      if (torrent === undefined && this.dht.isOurSecret(infoHash)) this.#ban(peer.endpoint[0])
-      return libtorrentError(LibtorrentErrors.invalidInfoHash)
-    }
-    if (torrent.isPaused && torrent.autoManaged && this.settings.incomingStartsQueuedTorrents) torrent.resume()
-    if (torrent.isPaused || torrent.pausing.graceful) return libtorrentError(LibtorrentErrors.torrentPaused)
-    if (torrent.content !== null && !torrent.ready) return libtorrentError(LibtorrentErrors.torrentNotReady)
-    if (this.connections.size >= this.settings.connectionsLimit && !this.makeRoom(torrent)) {
-      return libtorrentError(LibtorrentErrors.tooManyConnections)
-    }
-    peer.torrentId = torrent.id
-    const refusal = torrent.swarm.attach(peer)
-    if (refusal !== null) {
-      peer.torrentId = null
-      return refusal
-    }
-    peer.quota.joined(torrent.id)
-    return torrent.host
-  }
+  // ---- connections ---------------------------------------------------------------------------------
 
   #peerSession(): PeerSession {
     const engine = this
@@ -666,21 +528,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
       get numConnections() {
         return engine.connections.size
       },
-      attach: (peer, infoHash) => this.#attach(peer, infoHash),
-      closedUnattached: (peer, error, operation, severity) => {
-        this.connectionClosed(peer)
-        if (!error.failed()) return
-        const { endpoint, pid, socketType } = peer
-        if (severity === Severity.peerError) {
-          if (!this.alerts.wants(PeerErrorAlert)) return
-          this.alerts.post(new PeerErrorAlert(SESSION_SOURCE, endpoint, pid, operation, error))
-        } else if (this.alerts.wants(PeerDisconnectedAlert)) {
-          const reason = closeReason(error)
-          this.alerts.post(
-            new PeerDisconnectedAlert(SESSION_SOURCE, endpoint, pid, operation, socketType, error, reason),
-          )
-        }
-      },
+      attach: (peer, infoHash) => this.#incoming.attach(peer, infoHash),
+      closedUnattached: (peer, error, operation, severity) => this.#incoming.closed(peer, error, operation, severity),
       listenPort: address => this.#listenPortFor(address),
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
       dhtPortReceived: (address, port) => this.dht.addNode([address, port]),
@@ -763,9 +612,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
     this.#closed = true
     this.lsd.close()
-    for (const peer of [...this.#unattached]) {
-      peer.disconnect(libtorrentError(LibtorrentErrors.sessionClosing), Operation.bittorrent)
-    }
+    this.#incoming.close()
     for (const torrent of [...this.registry.all()]) {
       torrent.abort()
       this.registry.remove(torrent)
@@ -798,13 +645,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 }
 
-const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()'
-const NO_PEER_ID = new Sha1Hash()
 /** What packets of the DHT begin with, being dictionaries. */
 const LETTER_D = 0x64
-
-/** For alerts that are about no torrent. */
-const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }
 
 function unaddedTorrent(params: AddTorrentParams) {
   return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
