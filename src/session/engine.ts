@@ -9,7 +9,6 @@ import { AlertQueue } from '../alert/alert-queue.ts'
 import { SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
-import type { InfoHash } from '../core/digest.ts'
 import { type Endpoint, isV6 } from '../core/endpoint.ts'
 import { TorrentFlags } from '../core/enums.ts'
 import { LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
@@ -25,7 +24,6 @@ import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerSession } from '../peer/peer-host.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { SessionSettings } from '../settings/session-settings.ts'
-import type { EffectTag } from '../settings/setting-row.ts'
 import * as C from '../stats/counter-ids.ts'
 import { Counters } from '../stats/counters.ts'
 import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
@@ -35,6 +33,7 @@ import { Torrent } from '../torrent/torrent.ts'
 import type { DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
 import { TrackerManager } from '../tracker/tracker-manager.ts'
+import { hashesOf, refusalOf, withCarriedLists } from './addable-params.ts'
 import { ConnectionScheduler } from './connection-scheduler.ts'
 import { Connections } from './connections.ts'
 import { DhtHost } from './dht-host.ts'
@@ -47,6 +46,8 @@ import { LsdHost } from './lsd-host.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
+import { applyEffect, diskSettings } from './settings-effects.ts'
+import { StarvedConnections } from './starved-connections.ts'
 import { TorrentHandle } from './torrent-handle.ts'
 import { TorrentQueue } from './torrent-queue.ts'
 import { TorrentRegistry } from './torrent-registry.ts'
@@ -89,12 +90,13 @@ export class Engine implements DiscoveryPort {
   readonly env: TorrentEnv
   readonly peers: PeerSession
 
+  readonly scheduler: ConnectionScheduler
   readonly connects: Connections
   /** Those of torrents. */
   readonly connections: ReadonlySet<PeerConnection>
   paused: boolean
   readonly #incoming: IncomingConnections
-  readonly #scheduler: ConnectionScheduler
+  readonly #starved: StarvedConnections
   readonly #started: number
   readonly #onCrash: ((error: unknown, where: string) => void) | null
   #tickTimer: TimerHandle | null = null
@@ -122,18 +124,18 @@ export class Engine implements DiscoveryPort {
     this.#lastTick = this.turn.now
     this.#lastSecond = this.turn.now
     this.#networks = new NetworkWatch(runtime, this.turn.now)
-    this.disk = options.createDisk(this.#diskSettings(), fn => {
+    this.disk = options.createDisk(diskSettings(this.settings), fn => {
       this.counters.inc(C.NET_ON_DISK_COUNTER)
       this.turn.run('disk', fn)
     })
-    this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#memoryFree()))
+    this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#starved.memoryFree()))
     this.registry = new TorrentRegistry({
       triggerAutoManage: () => this.queue.trigger(),
-      peersWanted: () => this.#scheduler.peersWanted(),
+      peersWanted: () => this.scheduler.peersWanted(),
       torrentClosed: torrent => this.#torrentClosed(torrent),
     })
     const engine = this
-    this.#scheduler = new ConnectionScheduler({
+    this.scheduler = new ConnectionScheduler({
       settings: this.settings,
       counters: this.counters,
       registry: this.registry,
@@ -149,10 +151,15 @@ export class Engine implements DiscoveryPort {
         }),
     })
     this.connects = new Connections(
-      { runtime, settings: this.settings, scheduler: this.#scheduler, torrents: () => this.registry.all() },
+      { runtime, settings: this.settings, scheduler: this.scheduler, torrents: () => this.registry.all() },
       options.ipFilter ?? new IpFilter(),
     )
     this.connections = this.connects.open
+    this.#starved = new StarvedConnections({
+      connections: this.connections,
+      slots: this.disk.slots,
+      registry: this.registry,
+    })
     this.limits = new RateLimits({
       turn: this.turn,
       settings: this.settings,
@@ -299,18 +306,15 @@ export class Engine implements DiscoveryPort {
   addTorrent(params: AddTorrentParams): TorrentHandle {
     const fail = (error: LibtorrentErrors): never => {
       const code = libtorrentError(error)
-      this.alerts.post(new AddTorrentAlert(unaddedTorrent(params), params, code))
+      this.alerts.post(
+        new AddTorrentAlert({ handle: TorrentHandle.INVALID, infoHashes: hashesOf(params) }, params, code),
+      )
       throw new LibtorrentError(code)
     }
     if (this.#closed) return fail(LibtorrentErrors.sessionIsClosing)
-    const { ti } = params
-    if (ti !== null && !ti.isValid()) return fail(LibtorrentErrors.noMetadata)
-    if (ti !== null && ti.numFiles() === 0) return fail(LibtorrentErrors.noFilesInTorrent)
-    if (ti !== null && contradicts(params.infoHashes, ti.infoHashes()))
-      return fail(LibtorrentErrors.mismatchingInfoHash)
-    const hashes = ti?.infoHashes() ?? params.infoHashes
-    if (!hashes.hasV1() && !hashes.hasV2()) return fail(LibtorrentErrors.missingInfoHashInUri)
-    if (params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
+    const refusal = refusalOf(params)
+    if (refusal !== null) return fail(refusal)
+    const hashes = hashesOf(params)
     const existing = this.registry.find(hashes)
     if (existing !== undefined) {
       if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
@@ -323,7 +327,7 @@ export class Engine implements DiscoveryPort {
     handle.bind(torrent)
     this.registry.insert(torrent)
     for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
-    this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
+    this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, params.ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
     if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
     torrent.start()
@@ -367,78 +371,7 @@ export class Engine implements DiscoveryPort {
   /** @throws TypeError on an unknown name or a wrong type; nothing has changed then */
   applySettings(pack: SettingsPack): void {
     const effects = this.settings.applyPack(pack)
-    for (const effect of effects) this.#applyEffect(effect)
-  }
-
-  #applyEffect(effect: EffectTag): void {
-    const { settings } = this
-    switch (effect) {
-      case 'listenInterfaces':
-        this.listen.reopen()
-        break
-      case 'lsd':
-        this.lsd.update()
-        break
-      case 'proxy':
-        this.listen.proxyChanged()
-        break
-      case 'uploadRate':
-      case 'downloadRate':
-        this.limits.settingsChanged()
-        break
-      case 'unchokeLimit':
-        this.choker.settingsChanged()
-        break
-      case 'connectionsLimit':
-        this.#scheduler.limitChanged()
-        break
-      case 'alertMask':
-        this.alerts.setMask(settings.alertMask)
-        break
-      case 'alertQueueSize':
-        this.alerts.setLimit(settings.alertQueueSize)
-        break
-      case 'autoManage':
-      case 'countSlow':
-        this.queue.trigger()
-        break
-      case 'disk':
-        this.disk.applySettings(this.#diskSettings())
-        break
-      case 'wantPeers':
-      case 'maxFailcount':
-        for (const torrent of this.registry.all()) torrent.listsChanged()
-        break
-      case 'resolverCacheTimeout':
-        this.runtime.resolver.setCacheTimeout(settings.resolverCacheTimeout)
-        break
-      case 'dht':
-        this.dht.update()
-        break
-      case 'dhtBootstrapNodes':
-        this.dht.bootstrapNodesChanged()
-        break
-      case 'dhtAnnounceInterval':
-        this.dht.announces.intervalChanged()
-        break
-      case 'privilegedPorts':
-        for (const torrent of this.registry.all()) torrent.swarm.portFilterChanged()
-        break
-      default:
-        break
-    }
-  }
-
-  #diskSettings(): DiskSettings {
-    const { settings } = this
-    return {
-      aioThreads: settings.aioThreads,
-      hashingThreads: settings.hashingThreads,
-      filePoolSize: settings.filePoolSize,
-      maxQueuedDiskBytes: settings.maxQueuedDiskBytes,
-      writeMode: settings.diskIoWriteMode,
-      readMode: settings.diskIoReadMode,
-    }
+    for (const effect of effects) applyEffect(this, effect)
   }
 
   // ---- time --------------------------------------------------------------------------------------------
@@ -466,7 +399,7 @@ export class Engine implements DiscoveryPort {
       this.#maybeClosed()
       return
     }
-    this.#scheduler.tick(now - this.#lastTick)
+    this.scheduler.tick(now - this.#lastTick)
     this.#lastTick = now
     const elapsed = now - this.#lastSecond
     if (elapsed >= 900) {
@@ -477,24 +410,11 @@ export class Engine implements DiscoveryPort {
       this.choker.tick(now)
       this.queue.tick(now)
       this.lsd.tick()
-      this.#scheduler.secondTick()
+      this.scheduler.secondTick()
       if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
     }
-    this.#scheduler.connectMore()
-    this.#resumeStarved()
-  }
-
-  /** Connections that wait for memory: sees to it that some is freed, and that they notice. */
-  #resumeStarved(): void {
-    let starved = false
-    for (const peer of this.connections) {
-      if (!peer.receiving.pausedForMemory) continue
-      if (!starved) this.registry.memoryShort()
-      starved = true
-      peer.receiving.resume()
-    }
-    // Nobody asks for more while memory is short: what is not written or given up now would stay for good.
-    if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
+    this.scheduler.connectMore()
+    this.#starved.tick()
   }
 
   /** Disk jobs of this poll go out together. */
@@ -505,14 +425,6 @@ export class Engine implements DiscoveryPort {
       this.#submitQueued = false
       this.disk.submit()
     })
-  }
-
-  #memoryFree(): void {
-    for (const peer of this.connections) {
-      if (peer.receiving.pausedForMemory) peer.receiving.resume()
-      if (peer.disconnecting || peer.peerChoking || !peer.amInterested) continue
-      peer.download.refill(C.PICKER_INCOMING_PIECE_PICKS)
-    }
   }
 
   // ---- connections ---------------------------------------------------------------------------------
@@ -647,27 +559,3 @@ export class Engine implements DiscoveryPort {
 
 /** What packets of the DHT begin with, being dictionaries. */
 const LETTER_D = 0x64
-
-function unaddedTorrent(params: AddTorrentParams) {
-  return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
-}
-
-/** A hash that was given for a torrent is not the one its metadata has. */
-function contradicts(given: InfoHash, has: InfoHash): boolean {
-  return (given.hasV1() && !given.v1.equals(has.v1)) || (given.hasV2() && !given.v2.equals(has.v2))
-}
-
-/** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */
-function withCarriedLists(params: AddTorrentParams): AddTorrentParams {
-  const { ti } = params
-  if (ti === null) return params
-  if (params.trackers.length === 0) {
-    for (const tracker of ti.trackers()) {
-      params.trackers.push(tracker.url)
-      params.trackerTiers.push(tracker.tier)
-    }
-  }
-  if (params.urlSeeds.length === 0) for (const seed of ti.webSeeds()) params.urlSeeds.push(seed.url)
-  if (params.dhtNodes.length === 0) params.dhtNodes.push(...ti.nodes())
-  return params
-}
