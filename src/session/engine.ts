@@ -9,7 +9,7 @@ import { AlertQueue } from '../alert/alert-queue.ts'
 import { SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
-import { type Endpoint, isV6 } from '../core/endpoint.ts'
+import type { Endpoint } from '../core/endpoint.ts'
 import { TorrentFlags } from '../core/enums.ts'
 import { LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -30,14 +30,14 @@ import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
 import { newPickerLoops } from '../torrent/pick-blocks.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
-import type { DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
-import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
-import { TrackerManager } from '../tracker/tracker-manager.ts'
+import type { TorrentEnv } from '../torrent/torrent-env.ts'
+import type { TrackerManager } from '../tracker/tracker-manager.ts'
 import { hashesOf, refusalOf, withCarriedLists } from './addable-params.ts'
 import { ConnectionScheduler } from './connection-scheduler.ts'
 import { Connections } from './connections.ts'
 import { DhtHost } from './dht-host.ts'
 import { DhtOperations } from './dht-operations.ts'
+import { Discovery } from './discovery.ts'
 import { ExternalAddresses } from './external-addresses.ts'
 import { GlobalChoker } from './global-choker.ts'
 import { IncomingConnections } from './incoming-connections.ts'
@@ -70,7 +70,7 @@ export interface EngineOptions {
   readonly onCrash?: (error: unknown, where: string) => void
 }
 
-export class Engine implements DiscoveryPort {
+export class Engine {
   readonly runtime: Runtime
   readonly turn: Turn
   readonly settings: SessionSettings
@@ -84,6 +84,7 @@ export class Engine implements DiscoveryPort {
   readonly limits: RateLimits
   readonly choker: GlobalChoker
   readonly queue: TorrentQueue
+  readonly discovery: Discovery
   readonly trackers: TrackerManager
   readonly dht: DhtHost
   readonly dhtOperations: DhtOperations
@@ -204,20 +205,17 @@ export class Engine implements DiscoveryPort {
       listen: this.listen,
       torrents: this.registry,
     })
-    this.trackers = new TrackerManager(this.settings, {
-      http: runtime.http,
-      resolver: runtime.resolver,
-      turn: fn => this.turn.run('tracker', fn),
-      rng: runtime.rng.fork('trackers'),
-      now: () => this.turn.now,
-      defer: fn => runtime.defer(() => this.turn.run('tracker', fn)),
-      sendUdp: (socket, to, packet) => (socket as ListenSocket).send(packet, to, 'tracker'),
-      sendUdpToHost: (socket, host, port, packet) => (socket as ListenSocket).sendToHost(packet, host, port, 'tracker'),
-      sentBytes: n => this.counters.inc(C.NET_SENT_TRACKER_BYTES, n),
-      receivedBytes: n => this.counters.inc(C.NET_RECV_TRACKER_BYTES, n),
-      queueLength: n => this.counters.set(C.TRACKER_NUM_QUEUED_TRACKER_ANNOUNCES, n),
-      idle: () => this.#maybeClosed(),
+    this.discovery = new Discovery({
+      runtime,
+      turn: this.turn,
+      settings: this.settings,
+      counters: this.counters,
+      listen: this.listen,
+      external: this.external,
+      lsd: this.lsd,
+      trackersIdle: () => this.#maybeClosed(),
     })
+    this.trackers = this.discovery.trackers
     runtime.resolver.setCacheTimeout(this.settings.resolverCacheTimeout)
     this.dht = new DhtHost(
       {
@@ -266,7 +264,7 @@ export class Engine implements DiscoveryPort {
       registry: this.registry,
       connects: this.connects,
       choker: this.choker,
-      discovery: this,
+      discovery: this.discovery,
       dht: this.dht,
       limits: this.limits,
       sessionTime: () => this.sessionTime(),
@@ -442,7 +440,7 @@ export class Engine implements DiscoveryPort {
       },
       attach: (peer, infoHash) => this.#incoming.attach(peer, infoHash),
       closedUnattached: (peer, error, operation, severity) => this.#incoming.closed(peer, error, operation, severity),
-      listenPort: address => this.#listenPortFor(address),
+      listenPort: address => this.listen.portFor(address),
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
       dhtPortReceived: (address, port) => this.dht.addNode([address, port]),
       dhtPort: address => this.dht.nodePort(address),
@@ -450,42 +448,7 @@ export class Engine implements DiscoveryPort {
     }
   }
 
-  #listenPortFor(local: string): number {
-    for (const socket of this.listen.sockets) {
-      if (socket.listenPort !== 0 && isV6(socket.local[0]) === isV6(local)) return socket.listenPort
-    }
-    return 0
-  }
-
-  // ---- trackers: DiscoveryPort -----------------------------------------------------------------------------
-
-  queueRequest(request: TrackerRequest, requester: TrackerRequester): void {
-    this.trackers.queueRequest(request, requester)
-  }
-
-  listenSockets(ssl: boolean): readonly TrackerSocket[] {
-    return this.listen.sockets.filter(socket => socket.ssl === ssl)
-  }
-
-  listenSocketsVersion(): number {
-    return this.listen.version
-  }
-
-  voteExternalAddress(local: Endpoint, address: string, voter: string): void {
-    this.external.vote(local, address, IpSource.tracker, voter)
-  }
-
-  externalEndpoint(towards: string): Endpoint {
-    return [this.external.towards(towards), this.#listenPortFor(towards)]
-  }
-
-  announceLocally(torrent: Torrent): void {
-    this.lsd.announce(torrent)
-  }
-
-  announceLocallySoon(torrent: Torrent): void {
-    this.lsd.announceSoon(torrent)
-  }
+  // ---- listen sockets ------------------------------------------------------------------------------
 
   #packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void {
     this.counters.inc(C.NET_ON_UDP_COUNTER)
