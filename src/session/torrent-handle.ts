@@ -1,13 +1,7 @@
 /** What a program holds of a torrent. There is one object per torrent, so `===` compares torrents. */
 
 import { StateUpdateAlert } from '../alert/session-alerts.ts'
-import {
-  FilePrioritiesAlert,
-  FileProgressAlert,
-  FileStatusAlert,
-  SaveResumeDataAlert,
-  SaveResumeDataFailedAlert,
-} from '../alert/storage-alerts.ts'
+import { FilePrioritiesAlert, FileProgressAlert, FileStatusAlert } from '../alert/storage-alerts.ts'
 import { PeerInfoAlert, PieceAvailabilityAlert, PieceInfoAlert, TrackerListAlert } from '../alert/torrent-alerts.ts'
 import type { TorrentId } from '../core/brands.ts'
 import { InfoHash, type Sha1Hash } from '../core/digest.ts'
@@ -33,7 +27,7 @@ import type { PeerInfo } from '../peer/peer-info.ts'
 import { TorrentHandleFlags } from '../torrent/handle-flags.ts'
 import { addPiece, readPiece } from '../torrent/piece-reader.ts'
 import { clampPriority } from '../torrent/priorities.ts'
-import { buildResumeParams } from '../torrent/resume-state.ts'
+import { buildResumeParams, saveResumeData } from '../torrent/resume-state.ts'
 import { buildDownloadQueue, buildFileProgress, buildPeerInfo, buildStatus } from '../torrent/status-builder.ts'
 import type { Torrent } from '../torrent/torrent.ts'
 import { flagsOf, setFlags } from '../torrent/torrent-flags.ts'
@@ -233,28 +227,7 @@ export class TorrentHandle {
 
   /** Answers by `SaveResumeDataAlert` or `SaveResumeDataFailedAlert`. */
   saveResumeData(flags: SaveResumeFlags = 0): void {
-    this.#call(torrent => {
-      const { alerts, disk, turn } = torrent.env
-      const conditions = flags & TorrentHandleFlags.onlyIfModified
-      if (conditions !== 0 && (torrent.needSave.bits & conditions) === 0) {
-        alerts.post(new SaveResumeDataFailedAlert(torrent, libtorrentError(LibtorrentErrors.resumeDataNotModified)))
-        return
-      }
-      const answer = () => {
-        torrent.needSave.clear()
-        const withInfo = (flags & TorrentHandleFlags.saveInfoDict) !== 0
-        alerts.post(new SaveResumeDataAlert(torrent, buildResumeParams(torrent, withInfo)))
-      }
-      const storage = torrent.content?.storage ?? null
-      if (storage === null || torrent.content!.flushed) {
-        answer()
-        return
-      }
-      // blocks of incomplete pieces are worth nothing if they are not on disk
-      torrent.content!.spill()
-      disk.releaseFiles(storage, () => turn.run('save resume data', answer))
-      disk.submit()
-    })
+    this.#call(torrent => saveResumeData(torrent, flags))
   }
 
   /** What `saveResumeData` would answer, at once and without writing anything out. */

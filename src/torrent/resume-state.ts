@@ -1,6 +1,9 @@
 /** What is saved of a torrent, and whether there is anything new to save. */
 
+import { SaveResumeDataAlert, SaveResumeDataFailedAlert } from '../alert/storage-alerts.ts'
 import { Bitfield } from '../core/bitfield.ts'
+import { libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
 import { shuffle } from '../core/rng.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
@@ -34,6 +37,34 @@ export class NeedSave {
   clear(): void {
     this.#bits = 0
   }
+}
+
+/**
+ * Makes resume data and posts it, once all it tells of is on disk.
+ *
+ * @param flags `TorrentHandle.saveInfoDict`, and `if...` bits: nothing is saved if none of that has changed
+ */
+export function saveResumeData(torrent: Torrent, flags: number): void {
+  const { env, needSave, content } = torrent
+  const conditions = flags & H.onlyIfModified
+  if (conditions !== 0 && (needSave.bits & conditions) === 0) {
+    const error = libtorrentError(LibtorrentErrors.resumeDataNotModified)
+    env.alerts.post(new SaveResumeDataFailedAlert(torrent, error))
+    return
+  }
+  const answer = () => {
+    needSave.clear()
+    env.alerts.post(new SaveResumeDataAlert(torrent, buildResumeParams(torrent, (flags & H.saveInfoDict) !== 0)))
+  }
+  const storage = content?.storage ?? null
+  if (content === null || storage === null || content.flushed) {
+    answer()
+    return
+  }
+  // blocks of incomplete pieces are worth nothing if they are not on disk
+  content.spill()
+  env.disk.releaseFiles(storage, () => env.turn.run('save resume data', answer))
+  env.disk.submit()
 }
 
 /** Peers that are saved, if there are more. */
