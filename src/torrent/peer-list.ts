@@ -5,6 +5,7 @@ import { Operation, PexFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import type { Rng } from '../core/rng.ts'
+import { type CandidateConditions, ConnectCandidates } from './connect-candidates.ts'
 import type { PeerRef } from './downloading-pieces.ts'
 import { survivorOf } from './duplicate-connection.ts'
 import { PeerEntries } from './peer-entries.ts'
@@ -12,15 +13,11 @@ import { type ListedConnection, MAX_FAILCOUNT, type PeerEntry, PeerSource, type 
 import { connectedFirst, erasedFirst, type PeerOrderContext } from './peer-order.ts'
 
 /** What the list reads of its torrent and the settings, at each use; and whom it tells. */
-export interface PeerListHost {
-  /** Nothing more is wanted: peers that only upload are no use. */
-  readonly isFinished: boolean
+export interface PeerListHost extends CandidateConditions {
   /** `max_peerlist_size`, or `max_paused_peerlist_size` while paused; 0 is no limit. */
   readonly maxPeerlistSize: number
   /** `min_reconnect_time`, seconds. */
   readonly minReconnectTime: number
-  /** `max_failcount`. */
-  readonly maxFailcount: number
   /** `allow_multiple_connections_per_ip`. */
   readonly allowMultipleConnectionsPerIp: boolean
   /** Our own endpoint as a peer with that address sees it: for BEP 40. */
@@ -55,15 +52,12 @@ export class PeerList {
   #roundRobin = 0
   /** Best candidates of the last search, best first. */
   #candidates: PeerEntry[] = []
-  // What `isConnectCandidate` was last counted under; when the torrent's differs, everything is counted anew.
-  #finished = false
-  #maxFailcount = 3
-  #connectCandidates = 0
+  readonly #eligible: ConnectCandidates
 
   constructor(host: PeerListHost, rng: Rng) {
     this.#host = host
     this.#rng = rng
-    this.#maxFailcount = host.maxFailcount
+    this.#eligible = new ConnectCandidates(host.maxFailcount)
   }
 
   get size(): number {
@@ -86,7 +80,7 @@ export class PeerList {
 
   numConnectCandidates(): number {
     this.#recountIfStale()
-    return this.#connectCandidates
+    return this.#eligible.count
   }
 
   /** Entries of an address: more than one only with `allow_multiple_connections_per_ip`. */
@@ -136,7 +130,7 @@ export class PeerList {
     if (flags & PexFlags.pexSeed) entry.maybeUploadOnly = true
     this.#applyFlags(entry, flags)
     this.#insert(entry)
-    if (this.#isCandidate(entry)) this.#connectCandidates++
+    this.#eligible.add(entry)
     return { entry, isNew: true }
   }
 
@@ -158,7 +152,7 @@ export class PeerList {
         return false
       }
       if (entry.connection !== null && !this.#replaces(c, entry, entry.connection)) return false
-      if (this.#isCandidate(entry)) this.#connectCandidates--
+      this.#eligible.remove(entry)
     } else {
       const limit = this.#host.maxPeerlistSize
       if (limit > 0 && this.#entries.size >= limit) {
@@ -182,13 +176,12 @@ export class PeerList {
 
   /** An outgoing connection was started to an entry that `connectOnePeer` gave; its `lastConnected` is the caller's. */
   setConnection(entry: PeerEntry, c: ListedConnection): void {
-    const was = this.#isCandidate(entry)
+    this.#eligible.remove(entry)
     entry.connection = c
     entry.maybeUploadOnly = false
     c.addStat(entry.prevAmountDownload * 1024, entry.prevAmountUpload * 1024)
     entry.prevAmountDownload = 0
     entry.prevAmountUpload = 0
-    if (was) this.#connectCandidates--
   }
 
   /**
@@ -208,7 +201,7 @@ export class PeerList {
     }
     if (c.failed()) entry.failcount++
     if (this.#entries.byId(entry.id) !== entry) return
-    if (this.#isCandidate(entry)) this.#connectCandidates++
+    this.#eligible.add(entry)
     // Its port is not one to connect to, and with several connections per address nobody will ask for it again.
     if (this.#host.allowMultipleConnectionsPerIp && !entry.connectable && entry !== this.#locked && !entry.webSeed) {
       this.erasePeer(entry)
@@ -218,7 +211,7 @@ export class PeerList {
   /** The entry best to connect to next; `null` if none is due. Its connection attempt is the caller's. */
   connectOnePeer(sessionTime: number): PeerEntry | null {
     this.#recountIfStale()
-    this.#candidates = this.#candidates.filter(entry => this.#isCandidate(entry))
+    this.#candidates = this.#candidates.filter(entry => this.#eligible.includes(entry))
     if (this.#candidates.length === 0) this.#findCandidates(sessionTime)
     return this.#candidates.shift() ?? null
   }
@@ -233,7 +226,7 @@ export class PeerList {
     if (this.#host.allowMultipleConnectionsPerIp) {
       const other = this.#findEndpoint(entry.address, port)
       if (other !== null && other.connection !== null) {
-        this.#change(other, () => {
+        this.#eligible.change(other, () => {
           other.connectable = true
           other.addSource(source)
         })
@@ -245,7 +238,7 @@ export class PeerList {
       }
       if (other !== null) this.erasePeer(other)
     }
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.port = port
       entry.addSource(source)
       entry.connectable = true
@@ -255,13 +248,13 @@ export class PeerList {
   }
 
   banPeer(entry: PeerEntry): void {
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.banned = true
     })
   }
 
   setFailcount(entry: PeerEntry, count: number): void {
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.failcount = count
     })
   }
@@ -272,7 +265,7 @@ export class PeerList {
 
   setSeed(entry: PeerEntry, seed: boolean): void {
     if (entry.seed === seed) return
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.seed = seed
     })
     if (!entry.webSeed) this.#seeds += seed ? 1 : -1
@@ -280,7 +273,7 @@ export class PeerList {
 
   setUploadOnly(entry: PeerEntry, uploadOnly: boolean): void {
     if (entry.uploadOnly === uploadOnly) return
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.uploadOnly = uploadOnly
     })
   }
@@ -314,7 +307,7 @@ export class PeerList {
     this.#entries.clear()
     this.#candidates = []
     this.#seeds = 0
-    this.#connectCandidates = 0
+    this.#eligible.clear()
     this.#roundRobin = 0
   }
 
@@ -325,11 +318,11 @@ export class PeerList {
     this.#entries.checkInvariant()
     for (const entry of this.#entries.sorted) {
       if (entry.seed) seeds++
-      if (this.#isCandidate(entry)) candidates++
+      if (this.#eligible.includes(entry)) candidates++
     }
     if (seeds !== this.#seeds) throw new Error(`PeerList: ${this.#seeds} seeds counted, there are ${seeds}`)
-    if (candidates !== this.#connectCandidates) {
-      throw new Error(`PeerList: ${this.#connectCandidates} candidates counted, there are ${candidates}`)
+    if (candidates !== this.#eligible.count) {
+      throw new Error(`PeerList: ${this.#eligible.count} candidates counted, there are ${candidates}`)
     }
     for (const c of this.#candidates)
       if (this.#entries.indexOf(c) === -1) throw new Error('PeerList: candidate was erased')
@@ -337,37 +330,13 @@ export class PeerList {
 
   // ---- internals
 
-  #isCandidate(entry: PeerEntry): boolean {
-    return (
-      entry.connection === null &&
-      !entry.banned &&
-      !entry.webSeed &&
-      entry.connectable &&
-      !((entry.seed || entry.uploadOnly) && this.#finished) &&
-      entry.failcount < this.#maxFailcount
-    )
-  }
-
-  /** Changes what a candidate is made of, and the count with it. */
-  #change(entry: PeerEntry, change: () => void): void {
-    const was = this.#isCandidate(entry)
-    change()
-    const is = this.#isCandidate(entry)
-    if (was !== is && !entry.webSeed) this.#connectCandidates += is ? 1 : -1
-  }
-
   #recountIfStale(): void {
-    const { isFinished, maxFailcount } = this.#host
-    if (isFinished === this.#finished && maxFailcount === this.#maxFailcount) return
-    this.#finished = isFinished
-    this.#maxFailcount = maxFailcount
-    this.#connectCandidates = 0
-    for (const entry of this.#entries.sorted) if (this.#isCandidate(entry)) this.#connectCandidates++
+    this.#eligible.update(this.#host, this.#entries.sorted)
   }
 
   /** A known peer was heard of again. */
   #refresh(entry: PeerEntry, source: PeerSources, flags: number, port: number): void {
-    this.#change(entry, () => {
+    this.#eligible.change(entry, () => {
       entry.connectable = true
       if (entry.port !== port) {
         entry.port = port
@@ -410,7 +379,7 @@ export class PeerList {
     const { maxPeerlistSize, minReconnectTime } = this.#host
     const crowded = maxPeerlistSize > 0 && this.#entries.size >= maxPeerlistSize * HIGH_MARK
     const order: PeerOrderContext = {
-      isFinished: this.#finished,
+      isFinished: this.#eligible.isFinished,
       externalEndpoint: towards => this.#host.externalEndpoint(towards),
     }
     const best = this.#candidates
@@ -426,7 +395,7 @@ export class PeerList {
         worst = entry
       }
       this.#roundRobin++
-      if (!this.#isCandidate(entry)) continue
+      if (!this.#eligible.includes(entry)) continue
       const wait = (entry.failcount + 1) * minReconnectTime
       if (entry.lastConnected !== 0 && sessionTime - entry.lastConnected < wait) continue
       if (best.length === CANDIDATES) {
@@ -442,7 +411,7 @@ export class PeerList {
 
   /** Of no use: not connected, not to be connected to, and failed or only remembered. */
   #isErasable(entry: PeerEntry): boolean {
-    if (entry === this.#locked || entry.connection !== null || this.#isCandidate(entry)) return false
+    if (entry === this.#locked || entry.connection !== null || this.#eligible.includes(entry)) return false
     return entry.failcount > 0 || entry.source === PeerSource.resumeData
   }
 
@@ -497,7 +466,7 @@ export class PeerList {
   #eraseAt(at: number): void {
     const entry = this.#entries.sorted[at]!
     if (entry.seed) this.#seeds--
-    if (this.#isCandidate(entry)) this.#connectCandidates--
+    this.#eligible.remove(entry)
     this.#entries.removeAt(at)
     if (this.#roundRobin > at) this.#roundRobin--
     const cached = this.#candidates.indexOf(entry)
