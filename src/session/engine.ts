@@ -6,53 +6,48 @@
  */
 
 import { AlertQueue } from '../alert/alert-queue.ts'
-import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
-import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
+import { SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert, SessionStatsHeaderAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
-import { type InfoHash, Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
-import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
-import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
+import type { Endpoint } from '../core/endpoint.ts'
+import { TorrentFlags } from '../core/enums.ts'
+import { LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
-import { Operation } from '../core/operation.ts'
-import { randomBytes } from '../core/rng.ts'
-import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
+import type { Runtime, TimerHandle } from '../core/runtime.ts'
 import { Turn } from '../core/turn.ts'
 import type { DhtState } from '../dht/dht-state.ts'
 import type { DhtStorageConstructor } from '../dht/storage.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource } from '../net/ip-voter.ts'
-import { PortFilter } from '../net/port-filter.ts'
-import { proxyFor } from '../net/proxy.ts'
-import { PeerConnection } from '../peer/peer-connection.ts'
-import { type PeerHost, type PeerSession, Severity } from '../peer/peer-host.ts'
-import { tickUnattached } from '../peer/peer-timeouts.ts'
+import type { PeerConnection } from '../peer/peer-connection.ts'
+import type { PeerSession } from '../peer/peer-host.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { SessionSettings } from '../settings/session-settings.ts'
-import type { EffectTag } from '../settings/setting-row.ts'
 import * as C from '../stats/counter-ids.ts'
 import { Counters } from '../stats/counters.ts'
 import type { DiskIo, DiskSettings } from '../storage/disk-io.ts'
-import { closeReason } from '../torrent/close-reason.ts'
 import { newPickerLoops } from '../torrent/pick-blocks.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
-import type { ConnectPort, DiscoveryPort, TorrentEnv } from '../torrent/torrent-env.ts'
-import type { TrackerRequest, TrackerRequester, TrackerSocket } from '../tracker/announce-request.ts'
-import { TrackerManager } from '../tracker/tracker-manager.ts'
+import type { TorrentEnv } from '../torrent/torrent-env.ts'
+import type { TrackerManager } from '../tracker/tracker-manager.ts'
+import { hashesOf, refusalOf, withCarriedLists } from './addable-params.ts'
 import { ConnectionScheduler } from './connection-scheduler.ts'
+import { Connections } from './connections.ts'
 import { DhtHost } from './dht-host.ts'
 import { DhtOperations } from './dht-operations.ts'
+import { Discovery } from './discovery.ts'
 import { ExternalAddresses } from './external-addresses.ts'
 import { GlobalChoker } from './global-choker.ts'
+import { IncomingConnections } from './incoming-connections.ts'
 import { type ListenSocket, ListenSockets } from './listen-sockets.ts'
 import { LsdHost } from './lsd-host.ts'
 import { NetworkWatch } from './network-watch.ts'
-import { OutgoingAddress } from './outgoing-address.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
+import { applyEffect, diskSettings } from './settings-effects.ts'
+import { StarvedConnections } from './starved-connections.ts'
 import { TorrentHandle } from './torrent-handle.ts'
 import { TorrentQueue } from './torrent-queue.ts'
 import { TorrentRegistry } from './torrent-registry.ts'
@@ -75,7 +70,7 @@ export interface EngineOptions {
   readonly onCrash?: (error: unknown, where: string) => void
 }
 
-export class Engine implements ConnectPort, DiscoveryPort {
+export class Engine {
   readonly runtime: Runtime
   readonly turn: Turn
   readonly settings: SessionSettings
@@ -89,27 +84,26 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly limits: RateLimits
   readonly choker: GlobalChoker
   readonly queue: TorrentQueue
+  readonly discovery: Discovery
   readonly trackers: TrackerManager
   readonly dht: DhtHost
   readonly dhtOperations: DhtOperations
   readonly env: TorrentEnv
   readonly peers: PeerSession
 
-  ipFilter: IpFilter
-  portFilter = new PortFilter()
+  readonly scheduler: ConnectionScheduler
+  readonly connects: Connections
+  /** Those of torrents. */
+  readonly connections: ReadonlySet<PeerConnection>
   paused: boolean
-  readonly connections = new Set<PeerConnection>()
-  /** Incoming connections that have not said which torrent they want. */
-  readonly #unattached = new Set<PeerConnection>()
-  readonly #scheduler: ConnectionScheduler
-  readonly #ourPeerIds = new Map<string, number>()
+  readonly #incoming: IncomingConnections
+  readonly #starved: StarvedConnections
   readonly #started: number
   readonly #onCrash: ((error: unknown, where: string) => void) | null
   #tickTimer: TimerHandle | null = null
   #lastTick: number
   #lastSecond: number
   #submitQueued = false
-  readonly #outgoing: OutgoingAddress
   readonly #networks: NetworkWatch
   #closed = false
   #statsHeaderPosted = false
@@ -125,27 +119,25 @@ export class Engine implements ConnectPort, DiscoveryPort {
       () => this.#submitDisk(),
     )
     this.settings = new SessionSettings(options.settings, options.maxOpenFiles)
-    this.#outgoing = new OutgoingAddress(this.settings, runtime)
     this.paused = options.paused === true
-    this.ipFilter = options.ipFilter?.clone() ?? new IpFilter()
     this.alerts = new AlertQueue(runtime, this.settings.alertMask, this.settings.alertQueueSize)
     this.turn.enter()
     this.#started = this.turn.now
     this.#lastTick = this.turn.now
     this.#lastSecond = this.turn.now
     this.#networks = new NetworkWatch(runtime, this.turn.now)
-    this.disk = options.createDisk(this.#diskSettings(), fn => {
+    this.disk = options.createDisk(diskSettings(this.settings), fn => {
       this.counters.inc(C.NET_ON_DISK_COUNTER)
       this.turn.run('disk', fn)
     })
-    this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#memoryFree()))
+    this.disk.slots.onRelief(() => this.turn.run('memory', () => this.#starved.memoryFree()))
     this.registry = new TorrentRegistry({
       triggerAutoManage: () => this.queue.trigger(),
-      peersWanted: () => this.#scheduler.peersWanted(),
+      peersWanted: () => this.scheduler.peersWanted(),
       torrentClosed: torrent => this.#torrentClosed(torrent),
     })
     const engine = this
-    this.#scheduler = new ConnectionScheduler({
+    this.scheduler = new ConnectionScheduler({
       settings: this.settings,
       counters: this.counters,
       registry: this.registry,
@@ -153,12 +145,22 @@ export class Engine implements ConnectPort, DiscoveryPort {
         return engine.connections.size
       },
       get numUnattached() {
-        return engine.#unattached.size
+        return engine.connects.unattached.size
       },
       afterPoll: fn =>
         runtime.afterPoll(() => {
           if (!this.#closed) this.turn.run('connect', fn)
         }),
+    })
+    this.connects = new Connections(
+      { runtime, settings: this.settings, scheduler: this.scheduler, torrents: () => this.registry.all() },
+      options.ipFilter ?? new IpFilter(),
+    )
+    this.connections = this.connects.open
+    this.#starved = new StarvedConnections({
+      connections: this.connections,
+      slots: this.disk.slots,
+      registry: this.registry,
     })
     this.limits = new RateLimits({
       turn: this.turn,
@@ -179,7 +181,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       turn: this.turn,
       settings: this.settings,
       alerts: this.alerts,
-      accepted: (stream, socket) => this.#accepted(stream, socket),
+      accepted: stream => this.#incoming.accepted(stream),
       packet: (packet, from, socket) => this.#packet(packet, from, socket),
       packetError: (error, to) => this.dht.packetError(error, to),
       changed: () => this.#listenSocketsChanged(),
@@ -204,20 +206,17 @@ export class Engine implements ConnectPort, DiscoveryPort {
       listen: this.listen,
       torrents: this.registry,
     })
-    this.trackers = new TrackerManager(this.settings, {
-      http: runtime.http,
-      resolver: runtime.resolver,
-      turn: fn => this.turn.run('tracker', fn),
-      rng: runtime.rng.fork('trackers'),
-      now: () => this.turn.now,
-      defer: fn => runtime.defer(() => this.turn.run('tracker', fn)),
-      sendUdp: (socket, to, packet) => (socket as ListenSocket).send(packet, to, 'tracker'),
-      sendUdpToHost: (socket, host, port, packet) => (socket as ListenSocket).sendToHost(packet, host, port, 'tracker'),
-      sentBytes: n => this.counters.inc(C.NET_SENT_TRACKER_BYTES, n),
-      receivedBytes: n => this.counters.inc(C.NET_RECV_TRACKER_BYTES, n),
-      queueLength: n => this.counters.set(C.TRACKER_NUM_QUEUED_TRACKER_ANNOUNCES, n),
-      idle: () => this.#maybeClosed(),
+    this.discovery = new Discovery({
+      runtime,
+      turn: this.turn,
+      settings: this.settings,
+      counters: this.counters,
+      listen: this.listen,
+      external: this.external,
+      lsd: this.lsd,
+      trackersIdle: () => this.#maybeClosed(),
     })
+    this.trackers = this.discovery.trackers
     runtime.resolver.setCacheTimeout(this.settings.resolverCacheTimeout)
     this.dht = new DhtHost(
       {
@@ -240,6 +239,17 @@ export class Engine implements ConnectPort, DiscoveryPort {
       defer: fn => runtime.defer(fn),
     })
     this.peers = this.#peerSession()
+    this.#incoming = new IncomingConnections({
+      settings: this.settings,
+      counters: this.counters,
+      alerts: this.alerts,
+      registry: this.registry,
+      limits: this.limits,
+      connections: this.connects,
+      peers: this.peers,
+      isListening: () => !this.#closed && !this.paused,
+      isOurSecret: infoHash => this.dht.isOurSecret(infoHash),
+    })
     this.env = {
       turn: this.turn,
       clock: runtime.clock,
@@ -253,9 +263,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
       http: runtime.http,
       peers: this.peers,
       registry: this.registry,
-      connects: this,
+      connects: this.connects,
       choker: this.choker,
-      discovery: this,
+      discovery: this.discovery,
       dht: this.dht,
       limits: this.limits,
       sessionTime: () => this.sessionTime(),
@@ -295,18 +305,15 @@ export class Engine implements ConnectPort, DiscoveryPort {
   addTorrent(params: AddTorrentParams): TorrentHandle {
     const fail = (error: LibtorrentErrors): never => {
       const code = libtorrentError(error)
-      this.alerts.post(new AddTorrentAlert(unaddedTorrent(params), params, code))
+      this.alerts.post(
+        new AddTorrentAlert({ handle: TorrentHandle.INVALID, infoHashes: hashesOf(params) }, params, code),
+      )
       throw new LibtorrentError(code)
     }
     if (this.#closed) return fail(LibtorrentErrors.sessionIsClosing)
-    const { ti } = params
-    if (ti !== null && !ti.isValid()) return fail(LibtorrentErrors.noMetadata)
-    if (ti !== null && ti.numFiles() === 0) return fail(LibtorrentErrors.noFilesInTorrent)
-    if (ti !== null && contradicts(params.infoHashes, ti.infoHashes()))
-      return fail(LibtorrentErrors.mismatchingInfoHash)
-    const hashes = ti?.infoHashes() ?? params.infoHashes
-    if (!hashes.hasV1() && !hashes.hasV2()) return fail(LibtorrentErrors.missingInfoHashInUri)
-    if (params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
+    const refusal = refusalOf(params)
+    if (refusal !== null) return fail(refusal)
+    const hashes = hashesOf(params)
     const existing = this.registry.find(hashes)
     if (existing !== undefined) {
       if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
@@ -319,7 +326,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     handle.bind(torrent)
     this.registry.insert(torrent)
     for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
-    this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
+    this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, params.ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
     if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
     torrent.start()
@@ -365,93 +372,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   /** @throws TypeError on an unknown name or a wrong type; nothing has changed then */
   applySettings(pack: SettingsPack): void {
     const effects = this.settings.applyPack(pack)
-    for (const effect of effects) this.#applyEffect(effect)
-  }
-
-  #applyEffect(effect: EffectTag): void {
-    const { settings } = this
-    switch (effect) {
-      case 'listenInterfaces':
-        this.listen.reopen()
-        break
-      case 'lsd':
-        this.lsd.update()
-        break
-      case 'proxy':
-        this.listen.proxyChanged()
-        break
-      case 'uploadRate':
-      case 'downloadRate':
-        this.limits.settingsChanged()
-        break
-      case 'unchokeLimit':
-        this.choker.settingsChanged()
-        break
-      case 'connectionsLimit':
-        this.#scheduler.limitChanged()
-        break
-      case 'alertMask':
-        this.alerts.setMask(settings.alertMask)
-        break
-      case 'alertQueueSize':
-        this.alerts.setLimit(settings.alertQueueSize)
-        break
-      case 'autoManage':
-      case 'countSlow':
-        this.queue.trigger()
-        break
-      case 'disk':
-        this.disk.applySettings(this.#diskSettings())
-        break
-      case 'wantPeers':
-      case 'maxFailcount':
-        for (const torrent of this.registry.all()) torrent.listsChanged()
-        break
-      case 'resolverCacheTimeout':
-        this.runtime.resolver.setCacheTimeout(settings.resolverCacheTimeout)
-        break
-      case 'dht':
-        this.dht.update()
-        break
-      case 'dhtBootstrapNodes':
-        this.dht.bootstrapNodesChanged()
-        break
-      case 'dhtAnnounceInterval':
-        this.dht.announces.intervalChanged()
-        break
-      case 'privilegedPorts':
-        for (const torrent of this.registry.all()) torrent.swarm.portFilterChanged()
-        break
-      default:
-        break
-    }
-  }
-
-  #diskSettings(): DiskSettings {
-    const { settings } = this
-    return {
-      aioThreads: settings.aioThreads,
-      hashingThreads: settings.hashingThreads,
-      filePoolSize: settings.filePoolSize,
-      maxQueuedDiskBytes: settings.maxQueuedDiskBytes,
-      writeMode: settings.diskIoWriteMode,
-      readMode: settings.diskIoReadMode,
-    }
-  }
-
-  setIpFilter(filter: IpFilter): void {
-    this.ipFilter = filter.clone()
-    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
-  }
-
-  #ban(address: string): void {
-    this.ipFilter.addRule(address, address, IpFilter.AccessFlags.blocked)
-    for (const torrent of [...this.registry.all()]) torrent.swarm.ipFilterChanged()
-  }
-
-  setPortFilter(filter: PortFilter): void {
-    this.portFilter = filter
-    for (const torrent of [...this.registry.all()]) torrent.swarm.portFilterChanged()
+    for (const effect of effects) applyEffect(this, effect)
   }
 
   // ---- time --------------------------------------------------------------------------------------------
@@ -474,40 +395,27 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const { now } = this.turn
     this.counters.inc(C.NET_ON_TICK_COUNTER)
     this.trackers.tick(now)
-    for (const torrent of this.registry.dueAnnounces(now)) torrent.announceTick(now)
+    for (const torrent of this.registry.dueAnnounces(now)) torrent.announcing.tick(now)
     if (this.#closed) {
       this.#maybeClosed()
       return
     }
-    this.#scheduler.tick(now - this.#lastTick)
+    this.scheduler.tick(now - this.#lastTick)
     this.#lastTick = now
     const elapsed = now - this.#lastSecond
     if (elapsed >= 900) {
       this.#lastSecond = now
       this.dht.secondTick()
       for (const torrent of [...this.registry.ticking]) torrent.secondTick(elapsed)
-      for (const peer of [...this.#unattached]) tickUnattached(peer, now)
+      this.#incoming.tick(now)
       this.choker.tick(now)
       this.queue.tick(now)
       this.lsd.tick()
-      this.#scheduler.secondTick()
+      this.scheduler.secondTick()
       if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
     }
-    this.#scheduler.connectMore()
-    this.#resumeStarved()
-  }
-
-  /** Connections that wait for memory: sees to it that some is freed, and that they notice. */
-  #resumeStarved(): void {
-    let starved = false
-    for (const peer of this.connections) {
-      if (!peer.receiving.pausedForMemory) continue
-      if (!starved) this.registry.memoryShort()
-      starved = true
-      peer.receiving.resume()
-    }
-    // Nobody asks for more while memory is short: what is not written or given up now would stay for good.
-    if (this.disk.slots.underPressure && !starved && !this.registry.isWriting) this.registry.memoryShort()
+    this.scheduler.connectMore()
+    this.#starved.tick()
   }
 
   /** Disk jobs of this poll go out together. */
@@ -520,143 +428,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     })
   }
 
-  #memoryFree(): void {
-    for (const peer of this.connections) {
-      if (peer.receiving.pausedForMemory) peer.receiving.resume()
-      if (peer.disconnecting || peer.peerChoking || !peer.amInterested) continue
-      peer.download.refill(C.PICKER_INCOMING_PIECE_PICKS)
-    }
-  }
-
-  // ---- connections: ConnectPort ------------------------------------------------------------------------
-
-  connect(to: Endpoint): Stream {
-    const { settings } = this
-    return this.runtime.connect({ to, local: this.#outgoing.next(to), proxy: proxyFor(settings, 'peer') })
-  }
-
-  outgoingAddress(to: Endpoint): string | null {
-    const address = this.#outgoing.next(to)?.[0] ?? null
-    return address === null || isUnspecified(address) ? null : address
-  }
-
-  boosted(): void {
-    this.#scheduler.boosted()
-  }
-
-  get numConnections(): number {
-    return this.connections.size
-  }
-
-  opened(peer: PeerConnection): void {
-    this.connections.add(peer)
-    this.#unattached.delete(peer)
-  }
-
-  connectionClosed(peer: PeerConnection): void {
-    this.connections.delete(peer)
-    this.#unattached.delete(peer)
-    const key = peer.ourPeerId.key()
-    const count = (this.#ourPeerIds.get(key) ?? 0) - 1
-    if (count <= 0) this.#ourPeerIds.delete(key)
-    else this.#ourPeerIds.set(key, count)
-  }
-
-  makeRoom(torrent: Torrent): boolean {
-    return this.#scheduler.makeRoom(torrent)
-  }
-
-  newPeerId(): Uint8Array {
-    const id = randomBytes(this.runtime.rng, 20)
-    const print = this.settings.peerFingerprint
-    for (let i = 0; i < Math.min(print.length, 20); i++) id[i] = print.charCodeAt(i)
-    // what clients print of peer ids, and some trackers take, are URL characters
-    for (let i = print.length; i < 20; i++) id[i] = URL_CHARACTERS.charCodeAt(id[i]! % URL_CHARACTERS.length)
-    const key = new Sha1Hash(id).key()
-    this.#ourPeerIds.set(key, (this.#ourPeerIds.get(key) ?? 0) + 1)
-    return id
-  }
-
-  isOurPeerId(peerId: Uint8Array): boolean {
-    return this.#ourPeerIds.has(new Sha1Hash(peerId).key())
-  }
-
-  isBlocked(address: string): boolean {
-    return (this.ipFilter.access(address) & IpFilter.AccessFlags.blocked) !== 0
-  }
-
-  isPortBlocked(port: number): boolean {
-    return this.portFilter.access(port) !== 0
-  }
-
-  #accepted(stream: Stream, _socket: ListenSocket): void {
-    const { settings, alerts } = this
-    const { remote } = stream
-    this.counters.inc(C.NET_ON_ACCEPT_COUNTER)
-    if (this.#closed || this.paused) {
-      stream.close()
-      return
-    }
-    if (this.counters.get(C.SES_NON_FILTER_TORRENTS) === 0 && this.isBlocked(remote[0])) {
-      if (alerts.wants(PeerBlockedAlert)) {
-        alerts.post(new PeerBlockedAlert(SESSION_SOURCE, remote, PeerBlockedReason.ipFilter))
-      }
-      stream.close()
-      return
-    }
-    if (this.registry.numTorrents === 0) {
-      stream.close()
-      return
-    }
-    if (alerts.wants(IncomingConnectionAlert)) alerts.post(new IncomingConnectionAlert(stream.kind, remote))
-    const open = this.connections.size + this.#unattached.size
-    if (open >= settings.connectionsLimit + settings.connectionsSlack) {
-      if (alerts.wants(PeerDisconnectedAlert)) {
-        const error = libtorrentError(LibtorrentErrors.tooManyConnections)
-        alerts.post(
-          new PeerDisconnectedAlert(SESSION_SOURCE, remote, NO_PEER_ID, Operation.bittorrent, stream.kind, error, 0),
-        )
-      }
-      stream.close()
-      return
-    }
-    this.counters.inc(C.PEER_INCOMING_CONNECTIONS)
-    this.counters.set(C.NET_HAS_INCOMING_CONNECTIONS, 1)
-    const peer = new PeerConnection({
-      session: this.peers,
-      stream,
-      outgoing: false,
-      peerId: new Sha1Hash(this.newPeerId()),
-      host: null,
-      torrentId: null,
-      quota: this.limits.quotaFor(null, remote, stream.kind),
-    })
-    this.#unattached.add(peer)
-  }
-
-  /** An incoming connection has named its torrent. */
-  #attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
-    const torrent = this.registry.byHash(infoHash)
-    if (torrent === undefined || torrent.aborted) {
-      // we have made this hash up for our DHT packets: the peer goes through what nodes are asked for
-      if (torrent === undefined && this.dht.isOurSecret(infoHash)) this.#ban(peer.endpoint[0])
-      return libtorrentError(LibtorrentErrors.invalidInfoHash)
-    }
-    if (torrent.isPaused && torrent.autoManaged && this.settings.incomingStartsQueuedTorrents) torrent.resume()
-    if (torrent.isPaused || torrent.pausing.graceful) return libtorrentError(LibtorrentErrors.torrentPaused)
-    if (torrent.content !== null && !torrent.ready) return libtorrentError(LibtorrentErrors.torrentNotReady)
-    if (this.connections.size >= this.settings.connectionsLimit && !this.makeRoom(torrent)) {
-      return libtorrentError(LibtorrentErrors.tooManyConnections)
-    }
-    peer.torrentId = torrent.id
-    const refusal = torrent.swarm.attach(peer)
-    if (refusal !== null) {
-      peer.torrentId = null
-      return refusal
-    }
-    peer.quota.joined(torrent.id)
-    return torrent.host
-  }
+  // ---- connections ---------------------------------------------------------------------------------
 
   #peerSession(): PeerSession {
     const engine = this
@@ -669,22 +441,9 @@ export class Engine implements ConnectPort, DiscoveryPort {
       get numConnections() {
         return engine.connections.size
       },
-      attach: (peer, infoHash) => this.#attach(peer, infoHash),
-      closedUnattached: (peer, error, operation, severity) => {
-        this.connectionClosed(peer)
-        if (!error.failed()) return
-        const { endpoint, pid, socketType } = peer
-        if (severity === Severity.peerError) {
-          if (!this.alerts.wants(PeerErrorAlert)) return
-          this.alerts.post(new PeerErrorAlert(SESSION_SOURCE, endpoint, pid, operation, error))
-        } else if (this.alerts.wants(PeerDisconnectedAlert)) {
-          const reason = closeReason(error)
-          this.alerts.post(
-            new PeerDisconnectedAlert(SESSION_SOURCE, endpoint, pid, operation, socketType, error, reason),
-          )
-        }
-      },
-      listenPort: address => this.#listenPortFor(address),
+      attach: (peer, infoHash) => this.#incoming.attach(peer, infoHash),
+      closedUnattached: (peer, error, operation, severity) => this.#incoming.closed(peer, error, operation, severity),
+      listenPort: address => this.listen.portFor(address),
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
       dhtPortReceived: (address, port) => this.dht.addNode([address, port]),
       dhtPort: address => this.dht.nodePort(address),
@@ -692,42 +451,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
   }
 
-  #listenPortFor(local: string): number {
-    for (const socket of this.listen.sockets) {
-      if (socket.listenPort !== 0 && isV6(socket.local[0]) === isV6(local)) return socket.listenPort
-    }
-    return 0
-  }
-
-  // ---- trackers: DiscoveryPort -----------------------------------------------------------------------------
-
-  queueRequest(request: TrackerRequest, requester: TrackerRequester): void {
-    this.trackers.queueRequest(request, requester)
-  }
-
-  listenSockets(ssl: boolean): readonly TrackerSocket[] {
-    return this.listen.sockets.filter(socket => socket.ssl === ssl)
-  }
-
-  listenSocketsVersion(): number {
-    return this.listen.version
-  }
-
-  voteExternalAddress(local: Endpoint, address: string, voter: string): void {
-    this.external.vote(local, address, IpSource.tracker, voter)
-  }
-
-  externalEndpoint(towards: string): Endpoint {
-    return [this.external.towards(towards), this.#listenPortFor(towards)]
-  }
-
-  announceLocally(torrent: Torrent): void {
-    this.lsd.announce(torrent)
-  }
-
-  announceLocallySoon(torrent: Torrent): void {
-    this.lsd.announceSoon(torrent)
-  }
+  // ---- listen sockets ------------------------------------------------------------------------------
 
   #packet(packet: Uint8Array, from: Endpoint | null, socket: ListenSocket): void {
     this.counters.inc(C.NET_ON_UDP_COUNTER)
@@ -741,7 +465,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.dht.listenSocketsChanged()
     for (const torrent of this.registry?.all() ?? []) {
       torrent.announcer.listenSocketsChanged(now)
-      torrent.announceChanged()
+      torrent.announcing.changed()
     }
     this.lsd.update()
   }
@@ -766,9 +490,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
     this.#closed = true
     this.lsd.close()
-    for (const peer of [...this.#unattached]) {
-      peer.disconnect(libtorrentError(LibtorrentErrors.sessionClosing), Operation.bittorrent)
-    }
+    this.#incoming.close()
     for (const torrent of [...this.registry.all()]) {
       torrent.abort()
       this.registry.remove(torrent)
@@ -801,34 +523,5 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 }
 
-const URL_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*()'
-const NO_PEER_ID = new Sha1Hash()
 /** What packets of the DHT begin with, being dictionaries. */
 const LETTER_D = 0x64
-
-/** For alerts that are about no torrent. */
-const SESSION_SOURCE = { handle: TorrentHandle.INVALID, infoHashes: TorrentHandle.INVALID.infoHashesOrNone() }
-
-function unaddedTorrent(params: AddTorrentParams) {
-  return { handle: TorrentHandle.INVALID, infoHashes: params.ti?.infoHashes() ?? params.infoHashes }
-}
-
-/** A hash that was given for a torrent is not the one its metadata has. */
-function contradicts(given: InfoHash, has: InfoHash): boolean {
-  return (given.hasV1() && !given.v1.equals(has.v1)) || (given.hasV2() && !given.v2.equals(has.v2))
-}
-
-/** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */
-function withCarriedLists(params: AddTorrentParams): AddTorrentParams {
-  const { ti } = params
-  if (ti === null) return params
-  if (params.trackers.length === 0) {
-    for (const tracker of ti.trackers()) {
-      params.trackers.push(tracker.url)
-      params.trackerTiers.push(tracker.tier)
-    }
-  }
-  if (params.urlSeeds.length === 0) for (const seed of ti.webSeeds()) params.urlSeeds.push(seed.url)
-  if (params.dhtNodes.length === 0) params.dhtNodes.push(...ti.nodes())
-  return params
-}

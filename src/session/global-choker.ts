@@ -84,9 +84,9 @@ export class GlobalChoker implements ChokePort {
     if (faces.length === 0) return
     const optimistic = counters.get(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC)
     const round = recalculateUnchokeSlots(faces, interval, settings, now, optimistic, {
-      unchoke: face => face.torrent.unchoke(face.peer),
+      unchoke: face => face.torrent.uploadSlots.unchoke(face.peer),
       choke: face => {
-        face.torrent.choke(face.peer)
+        face.torrent.uploadSlots.choke(face.peer)
       },
       endOptimistic: face => this.#endOptimistic(face),
       resetRound: face => {
@@ -109,7 +109,7 @@ export class GlobalChoker implements ChokePort {
     const time = this.#port.sessionTime()
     for (const face of round.unchoke) {
       const entry = face.peer.entry as PeerEntry | null
-      if (entry === null || !face.torrent.unchoke(face.peer)) continue
+      if (entry === null || !face.torrent.uploadSlots.unchoke(face.peer)) continue
       entry.optimisticallyUnchoked = true
       entry.lastOptimisticallyUnchoked = time
       counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC)
@@ -120,7 +120,7 @@ export class GlobalChoker implements ChokePort {
     }
     for (const face of round.choke) {
       this.#endOptimistic(face)
-      face.torrent.choke(face.peer)
+      face.torrent.uploadSlots.choke(face.peer)
     }
   }
 
@@ -214,7 +214,7 @@ class ChokeFace implements UnchokePeer {
     return this.peer.entry?.optimisticallyUnchoked === true
   }
   get hasFreeUploadSlot(): boolean {
-    return this.torrent.hasFreeUploadSlot
+    return this.torrent.uploadSlots.hasFree
   }
   get lastOptimisticallyUnchoked(): number {
     return (this.peer.entry as PeerEntry | null)?.lastOptimisticallyUnchoked ?? 0

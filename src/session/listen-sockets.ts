@@ -8,6 +8,7 @@ import {
   isLoopback,
   isUnspecified,
   isV4,
+  isV6,
   parseAddress,
   sameNetwork,
   zoneOf,
@@ -145,6 +146,14 @@ export class ListenSockets {
 
   get version(): number {
     return this.#version
+  }
+
+  /** Port of a socket of that family that accepts connections; 0 if there is none. */
+  portFor(address: string): number {
+    for (const socket of this.#sockets) {
+      if (socket.listenPort !== 0 && isV6(socket.local[0]) === isV6(address)) return socket.listenPort
+    }
+    return 0
   }
 
   /** Still waiting for the outcome of binding. */

@@ -227,16 +227,16 @@ export class SessionBase extends SessionDht {
 
   /** A copy. */
   getIpFilter(): IpFilter {
-    return this.engine.ipFilter.clone()
+    return this.engine.connects.ipFilter
   }
 
   /** Blocked peers are disconnected and forgotten. */
   setIpFilter(filter: IpFilter): void {
-    this.engine.turn.call(() => this.engine.setIpFilter(filter))
+    this.engine.turn.call(() => this.engine.connects.setIpFilter(filter))
   }
 
   setPortFilter(filter: PortFilter): void {
-    this.engine.turn.call(() => this.engine.setPortFilter(filter))
+    this.engine.turn.call(() => this.engine.connects.setPortFilter(filter))
   }
 
   // ---- peer classes ------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ export function fillGauges(engine: Engine): void {
   const states = new Map<number, number>(STATE_GAUGES.map(index => [index, 0]))
   const count = (index: number) => states.set(index, states.get(index)! + 1)
   for (const torrent of registry.all()) {
-    if (torrent.error.failed()) count(C.SES_NUM_ERROR_TORRENTS)
+    if (torrent.errors.code.failed()) count(C.SES_NUM_ERROR_TORRENTS)
     else if (torrent.isPaused && !torrent.autoManaged) count(C.SES_NUM_STOPPED_TORRENTS)
     else if (torrent.isPaused) {
       count(torrent.isSeed ? C.SES_NUM_QUEUED_SEEDING_TORRENTS : C.SES_NUM_QUEUED_DOWNLOAD_TORRENTS)

@@ -1,13 +1,7 @@
 /** What a program holds of a torrent. There is one object per torrent, so `===` compares torrents. */
 
 import { StateUpdateAlert } from '../alert/session-alerts.ts'
-import {
-  FilePrioritiesAlert,
-  FileProgressAlert,
-  FileStatusAlert,
-  SaveResumeDataAlert,
-  SaveResumeDataFailedAlert,
-} from '../alert/storage-alerts.ts'
+import { FilePrioritiesAlert, FileProgressAlert, FileStatusAlert } from '../alert/storage-alerts.ts'
 import { PeerInfoAlert, PieceAvailabilityAlert, PieceInfoAlert, TrackerListAlert } from '../alert/torrent-alerts.ts'
 import type { TorrentId } from '../core/brands.ts'
 import { InfoHash, type Sha1Hash } from '../core/digest.ts'
@@ -33,9 +27,10 @@ import type { PeerInfo } from '../peer/peer-info.ts'
 import { TorrentHandleFlags } from '../torrent/handle-flags.ts'
 import { addPiece, readPiece } from '../torrent/piece-reader.ts'
 import { clampPriority } from '../torrent/priorities.ts'
-import { buildResumeParams } from '../torrent/resume-state.ts'
+import { buildResumeParams, saveResumeData } from '../torrent/resume-state.ts'
 import { buildDownloadQueue, buildFileProgress, buildPeerInfo, buildStatus } from '../torrent/status-builder.ts'
 import type { Torrent } from '../torrent/torrent.ts'
+import { flagsOf, setFlags } from '../torrent/torrent-flags.ts'
 import { UNLIMITED } from '../torrent/torrent-limits.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
 import { AnnounceEntry } from '../tracker/announce-entry.ts'
@@ -197,16 +192,16 @@ export class TorrentHandle {
   }
 
   flags(): TorrentFlags {
-    return this.torrent().flags
+    return flagsOf(this.torrent())
   }
 
   /** Sets flags; with a mask, those of the mask to what `flags` has. */
   setFlags(flags: TorrentFlags, mask: TorrentFlags = flags): void {
-    this.#call(torrent => torrent.setFlags(flags, mask))
+    this.#call(torrent => setFlags(torrent, flags, mask))
   }
 
   unsetFlags(flags: TorrentFlags): void {
-    this.#call(torrent => torrent.setFlags(0, flags))
+    this.#call(torrent => setFlags(torrent, 0, flags))
   }
 
   /** @param flags `gracefulPause`: requests that are on their way are waited for */
@@ -220,7 +215,7 @@ export class TorrentHandle {
 
   /** Forgets the error that stopped the torrent, and lets it go on. */
   clearError(): void {
-    this.#call(torrent => torrent.clearError())
+    this.#call(torrent => torrent.errors.clear())
   }
 
   /** Hashes all files anew. */
@@ -232,28 +227,7 @@ export class TorrentHandle {
 
   /** Answers by `SaveResumeDataAlert` or `SaveResumeDataFailedAlert`. */
   saveResumeData(flags: SaveResumeFlags = 0): void {
-    this.#call(torrent => {
-      const { alerts, disk, turn } = torrent.env
-      const conditions = flags & TorrentHandleFlags.onlyIfModified
-      if (conditions !== 0 && (torrent.needSave.bits & conditions) === 0) {
-        alerts.post(new SaveResumeDataFailedAlert(torrent, libtorrentError(LibtorrentErrors.resumeDataNotModified)))
-        return
-      }
-      const answer = () => {
-        torrent.needSave.clear()
-        const withInfo = (flags & TorrentHandleFlags.saveInfoDict) !== 0
-        alerts.post(new SaveResumeDataAlert(torrent, buildResumeParams(torrent, withInfo)))
-      }
-      const storage = torrent.content?.storage ?? null
-      if (storage === null || torrent.content!.flushed) {
-        answer()
-        return
-      }
-      // blocks of incomplete pieces are worth nothing if they are not on disk
-      torrent.content!.spill()
-      disk.releaseFiles(storage, () => turn.run('save resume data', answer))
-      disk.submit()
-    })
+    this.#call(torrent => saveResumeData(torrent, flags))
   }
 
   /** What `saveResumeData` would answer, at once and without writing anything out. */
@@ -365,7 +339,7 @@ export class TorrentHandle {
       if (picker.setPiecePriority(piece, clampPriority(priority))) changed = true
     }
     torrent.needSave.config()
-    if (changed) torrent.wantedChanged(wasFinished)
+    if (changed) torrent.completion.wantedChanged(wasFinished)
   }
 
   /** @param deadline milliseconds from now @param flags `alertWhenAvailable`: a `ReadPieceAlert` when it is there */
@@ -517,7 +491,7 @@ export class TorrentHandle {
     this.#call(torrent => {
       torrent.announcer.addTracker(toEntry(tracker), torrent.env.turn.now)
       torrent.needSave.metadata()
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 
@@ -525,7 +499,7 @@ export class TorrentHandle {
     this.#call(torrent => {
       torrent.announcer.replaceTrackers(trackers.map(toEntry), torrent.env.turn.now)
       torrent.needSave.metadata()
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 
@@ -539,7 +513,7 @@ export class TorrentHandle {
   forceReannounce(seconds = 0, tracker: number | string = -1, flags: ReannounceFlags = 0): void {
     this.#call(torrent => {
       torrent.announcer.forceReannounce(torrent.env.turn.now, seconds, tracker, flags)
-      torrent.announceChanged()
+      torrent.announcing.changed()
     })
   }
 
@@ -590,12 +564,12 @@ export class TorrentHandle {
 
   /** -1: no limit. */
   maxUploads(): number {
-    const { maxUploads } = this.torrent()
-    return maxUploads === UNLIMITED ? -1 : maxUploads
+    const { limit } = this.torrent().uploadSlots
+    return limit === UNLIMITED ? -1 : limit
   }
 
   setMaxUploads(count: number): void {
-    this.#call(torrent => torrent.setMaxUploads(count))
+    this.#call(torrent => torrent.uploadSlots.setLimit(count))
   }
 
   /** -1: no limit. */

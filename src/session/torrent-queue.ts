@@ -77,7 +77,7 @@ export class TorrentQueue {
     const downloaders: Managed[] = []
     const seeds: Managed[] = []
     for (const torrent of this.#host.torrents()) {
-      if (!torrent.autoManaged || torrent.error.failed() || torrent.aborted) continue
+      if (!torrent.autoManaged || torrent.errors.code.failed() || torrent.aborted) continue
       const list =
         torrent.isChecking || torrent.state.kind === 'checkingResume'
           ? checking
@@ -102,7 +102,7 @@ export class TorrentQueue {
     for (const { torrent, run, announceToTrackers, announceToDht, announceToLsd } of plan.torrents) {
       if (run) {
         torrent.torrent.pausing.set(false)
-        torrent.torrent.setAnnounces(announceToTrackers, announceToDht, announceToLsd)
+        torrent.torrent.announcing.allow(announceToTrackers, announceToDht, announceToLsd)
       } else torrent.torrent.pausing.set(true, true)
     }
   }

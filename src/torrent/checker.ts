@@ -88,7 +88,7 @@ export class Checker {
     }
     if (result.status === CheckStatus.failed) {
       torrent.setAutoManaged(false)
-      torrent.diskError(result.error!, 'other')
+      torrent.errors.disk(result.error!, 'other')
       return
     }
     torrent.added = null
@@ -133,10 +133,10 @@ export class Checker {
     if (torrent.content === null || torrent.aborted) return
     // it is at it, or waits for its files to be looked at
     if (this.mayRun || torrent.state.kind === 'checkingResume') return
-    torrent.clearError()
+    torrent.errors.clear()
     torrent.swarm.disconnectAll(libtorrentError(LibtorrentErrors.stoppingTorrent), Operation.bittorrent)
     torrent.announcer.stop(torrent.env.turn.now)
-    torrent.announceChanged()
+    torrent.announcing.changed()
     torrent.seedMode = null
     const { content, env } = torrent
     content.spill()
@@ -169,7 +169,7 @@ export class Checker {
   /** The torrent may check: not paused. */
   get mayRun(): boolean {
     const torrent = this.#torrent
-    return torrent.isChecking && !torrent.isPaused && !torrent.error.failed() && !torrent.aborted
+    return torrent.isChecking && !torrent.isPaused && !torrent.errors.code.failed() && !torrent.aborted
   }
 
   resume(): void {
@@ -289,7 +289,7 @@ export class Checker {
     if (!gone) {
       this.startOver()
       torrent.setAutoManaged(false)
-      torrent.diskError(result.error!, 'read')
+      torrent.errors.disk(result.error!, 'read')
       torrent.env.registry.triggerAutoManage()
       return false
     }

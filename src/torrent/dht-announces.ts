@@ -29,7 +29,7 @@ export class DhtAnnounces {
     const torrent = this.#torrent
     const { dht, settings } = torrent.env
     if ((torrent.otherFlags & TorrentFlags.disableDht) !== 0 || !dht.canAnnounce) return false
-    if (torrent.aborted || torrent.isPaused || !torrent.announceToDht) return false
+    if (torrent.aborted || torrent.isPaused || !torrent.announcing.toDht) return false
     if (torrent.content !== null && (!torrent.ready || torrent.content.info.priv())) return false
     return !settings.useDhtAsFallback || !torrent.announcer.anyVerified()
   }

@@ -199,7 +199,7 @@ export class FileOperations {
           if (alerts.wants(FileErrorAlert)) {
             alerts.post(new FileErrorAlert(torrent, error.code, this.describe(error.file), error.operation))
           }
-          torrent.setError(error.code, error.file)
+          torrent.errors.set(error.code, error.file)
           torrent.pause(false)
           return
         }
@@ -216,7 +216,7 @@ export class FileOperations {
     const picker = torrent.needPicker()
     const wasFinished = torrent.isFinished
     const changed = applyPiecePriorities(picker, content.priorities.piecePriorities(), picker.numPieces)
-    if (changed) torrent.wantedChanged(wasFinished)
+    if (changed) torrent.completion.wantedChanged(wasFinished)
   }
 
   // ---- deleting ----------------------------------------------------------------------------------

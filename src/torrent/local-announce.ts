@@ -12,7 +12,7 @@ export function isHiddenLocally(torrent: Torrent): boolean {
 /** It is neither stopped nor switched off, has something to say, and is no secret. */
 export function mayAnnounceLocally(torrent: Torrent): boolean {
   if (torrent.aborted || torrent.isPaused) return false
-  if ((torrent.otherFlags & TorrentFlags.disableLsd) !== 0 || !torrent.announceToLsd) return false
+  if ((torrent.otherFlags & TorrentFlags.disableLsd) !== 0 || !torrent.announcing.toLsd) return false
   // before its files are checked it cannot serve peers; without metadata it needs them to get that
   if (torrent.content !== null && !torrent.ready) return false
   return !isHiddenLocally(torrent)

@@ -63,7 +63,7 @@ export class Pausing {
 
   resume(): void {
     const torrent = this.#torrent
-    if (!this.paused && torrent.announceToTrackers && torrent.announceToDht && torrent.announceToLsd) return
+    if (!this.paused && torrent.announcing.isAllowed) return
     this.paused = false
     torrent.needSave.state()
     if (!this.#sessionPaused) this.#graceful = false
@@ -97,9 +97,7 @@ export class Pausing {
     const { env, swarm } = torrent
     swarm.boost = env.settings.torrentConnectBoost
     torrent.times.stop(env.turn.now)
-    torrent.announceToTrackers = false
-    torrent.announceToDht = false
-    torrent.announceToLsd = false
+    torrent.announcing.setAllowed(false)
     torrent.stateUpdated()
     const error = libtorrentError(LibtorrentErrors.torrentPaused)
     if (torrent.isChecking) {
@@ -112,7 +110,7 @@ export class Pausing {
           if (!peer.amChoking) torrent.host.releaseUnchokeSlot(peer)
         } else peer.disconnect(error, Operation.bittorrent)
       }
-      torrent.stopAnnouncing()
+      torrent.announcing.stop()
     } else this.#stop()
     torrent.listsChanged()
   }
@@ -121,7 +119,7 @@ export class Pausing {
   #stop(): void {
     const { swarm, content, env } = this.#torrent
     swarm.disconnectAll(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
-    this.#torrent.stopAnnouncing()
+    this.#torrent.announcing.stop()
     content?.spill()
     const storage = content?.storage ?? null
     if (storage === null) this.postPaused()
@@ -136,16 +134,14 @@ export class Pausing {
       return
     }
     if (env.alerts.wants(TorrentResumedAlert)) env.alerts.post(new TorrentResumedAlert(torrent))
-    torrent.announceToTrackers = true
-    torrent.announceToDht = true
-    torrent.announceToLsd = true
+    torrent.announcing.setAllowed(true)
     torrent.times.start(env.turn.now)
-    torrent.clearError()
+    torrent.errors.clear()
     torrent.stateUpdated()
     if (torrent.isChecking) {
       if (torrent.autoManaged) env.registry.triggerAutoManage()
       torrent.checker.resume()
-    } else torrent.startAnnouncing()
+    } else torrent.announcing.start()
     torrent.listsChanged()
     torrent.swarm.connectBoost()
   }

@@ -2,49 +2,25 @@
  * What the connections of a torrent see of it: each of their events goes to the one or two parts it concerns.
  */
 
-import { PeerLogAlert } from '../alert/log-alerts.ts'
-import {
-  BlockDownloadingAlert,
-  BlockTimeoutAlert,
-  BlockUploadedAlert,
-  IncomingRequestAlert,
-  InvalidRequestAlert,
-  PeerConnectAlert,
-  PeerDisconnectedAlert,
-  PeerErrorAlert,
-  PeerSnubbedAlert,
-  PeerUnsnubbedAlert,
-  UnwantedBlockAlert,
-} from '../alert/peer-alerts.ts'
-import { PerformanceAlert } from '../alert/torrent-alerts.ts'
 import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex } from '../core/brands.ts'
-import { type InfoHash, Sha256Hash } from '../core/digest.ts'
-import { PerformanceWarning } from '../core/enums.ts'
+import type { InfoHash } from '../core/digest.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
-import { PeerRequest } from '../core/peer-request.ts'
 import type { Geometry } from '../metainfo/geometry.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
-import type {
-  HashExchange,
-  HashNotice,
-  MetadataRequests,
-  PeerHost,
-  PeerNotice,
-  WasteReason,
-} from '../peer/peer-host.ts'
-import { Severity } from '../peer/peer-host.ts'
+import type { HashExchange, MetadataRequests, PeerHost, PeerNotice, Severity, WasteReason } from '../peer/peer-host.ts'
 import type { PexHost } from '../peer/peer-pex.ts'
-import { type BlockRequest, type RequestRun, RequestVerdict, requestOf } from '../peer/upload-queue.ts'
+import { type BlockRequest, type RequestRun, RequestVerdict } from '../peer/upload-queue.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { DiskError, ReadFlags, ReadResult } from '../storage/disk-io.ts'
 import type { Slot } from '../storage/slab.ts'
-import { closeReason } from './close-reason.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
+import { postClosed, postNotice } from './peer-notices.ts'
 import { requestBlocks } from './request-blocks.ts'
+import { pieceToSuperSeed } from './super-seeding.ts'
 import type { Torrent } from './torrent.ts'
 
 export class PeerGate implements PeerHost {
@@ -79,10 +55,10 @@ export class PeerGate implements PeerHost {
     return this.#torrent.pausing.graceful
   }
   get uploadMode(): boolean {
-    return this.#torrent.uploadMode
+    return this.#torrent.uploadMode.on
   }
   get superSeeding(): boolean {
-    return this.#torrent.superSeeding !== null
+    return this.#torrent.superSeeding
   }
   get isPrivate(): boolean {
     return this.#torrent.isPrivate
@@ -107,7 +83,9 @@ export class PeerGate implements PeerHost {
     return this.#torrent.content!.haveBits()
   }
   completeAgo(): number {
-    return this.#torrent.secondsSinceComplete()
+    const { lastSeenComplete, env } = this.#torrent
+    if (lastSeenComplete === 0) return -1
+    return Math.max(0, Math.floor(env.clock.posixSeconds() - lastSeenComplete))
   }
   metadata(): Uint8Array | null {
     return this.#torrent.info?.infoSection() ?? null
@@ -162,32 +140,16 @@ export class PeerGate implements PeerHost {
   }
 
   seenComplete(secondsAgo: number): void {
-    this.#torrent.seenComplete(secondsAgo)
+    const torrent = this.#torrent
+    torrent.lastSeenComplete = Math.max(torrent.lastSeenComplete, torrent.env.clock.posixSeconds() - secondsAgo)
   }
 
   peerClosed(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void {
     const torrent = this.#torrent
-    const { alerts } = torrent.env
     if (peer.availability.counted) this.peerLostAll(peer)
     torrent.swarm.remove(peer)
     if (peer.isWebSeed) torrent.webSeeds.closed(peer, error, operation, severity)
-    if (error.failed()) {
-      if (severity === Severity.peerError && alerts.wants(PeerErrorAlert)) {
-        alerts.post(new PeerErrorAlert(torrent, peer.endpoint, peer.pid, operation, error))
-      } else if (severity !== Severity.peerError && alerts.wants(PeerDisconnectedAlert)) {
-        alerts.post(
-          new PeerDisconnectedAlert(
-            torrent,
-            peer.endpoint,
-            peer.pid,
-            operation,
-            peer.socketType,
-            error,
-            closeReason(error),
-          ),
-        )
-      }
-    }
+    postClosed(torrent.env.alerts, torrent, peer, error, operation, severity)
     torrent.connectionClosed()
   }
 
@@ -291,7 +253,14 @@ export class PeerGate implements PeerHost {
     torrent.lastDownload = torrent.env.turn.now
     const arrival = content.blockArrived(piece, block, slot, peer.ref)
     if (arrival === 'redundant') this.wasted(content.geometry.blockSize(piece, block), 'unknown')
-    else if (arrival === 'taken' && several) torrent.cancelBlock(piece, block, peer)
+    else if (arrival === 'taken' && several) this.#cancelElsewhere(piece, block, peer)
+  }
+
+  /** A block came from one peer: others that were asked for it need not send it. */
+  #cancelElsewhere(piece: PieceIndex, block: BlockIndex, from: PeerConnection): void {
+    for (const peer of this.#torrent.swarm.connections) {
+      if (peer !== from) peer.download.cancel(piece, block, false)
+    }
   }
 
   leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null {
@@ -381,7 +350,7 @@ export class PeerGate implements PeerHost {
   }
 
   readFailed(error: DiskError): void {
-    this.#torrent.diskError(error, 'read')
+    this.#torrent.errors.disk(error, 'read')
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {
@@ -389,21 +358,23 @@ export class PeerGate implements PeerHost {
   }
 
   pieceToSuperSeed(peer: PeerConnection): PieceIndex {
-    return this.#torrent.pieceToSuperSeed(peer)
+    const { swarm, content, env } = this.#torrent
+    const views = swarm.connections.map(({ pieces, superSeed }) => ({ pieces, superSeed }))
+    return pieceToSuperSeed(content!.geometry.numPieces, peer.pieces, views, env.rng)
   }
 
   maybeUnchoke(peer: PeerConnection): void {
     const torrent = this.#torrent
     if (!peer.amChoking || !torrent.ready || peer.isWebSeed) return
-    if (peer.ignoresUnchokeSlots || (torrent.hasFreeUploadSlot && torrent.env.choker.mayUnchoke(peer))) {
-      torrent.unchoke(peer)
+    if (peer.ignoresUnchokeSlots || (torrent.uploadSlots.hasFree && torrent.env.choker.mayUnchoke(peer))) {
+      torrent.uploadSlots.unchoke(peer)
     }
   }
 
   releaseUnchokeSlot(peer: PeerConnection): void {
     const torrent = this.#torrent
     const optimistic = peer.entry?.optimisticallyUnchoked === true
-    torrent.choke(peer)
+    torrent.uploadSlots.choke(peer)
     if (peer.ignoresUnchokeSlots) return
     torrent.env.choker.trigger()
     if (optimistic) torrent.env.choker.triggerOptimistic()
@@ -432,113 +403,9 @@ export class PeerGate implements PeerHost {
   }
 
   alert(peer: PeerConnection, notice: PeerNotice): void {
-    const torrent = this.#torrent
-    const { alerts } = torrent.env
-    const { endpoint, pid } = peer
-    switch (notice.kind) {
-      case 'blockDownloading':
-        if (alerts.wants(BlockDownloadingAlert)) {
-          alerts.post(new BlockDownloadingAlert(torrent, endpoint, pid, notice.block, notice.piece))
-        }
-        break
-      case 'unwantedBlock':
-        if (alerts.wants(UnwantedBlockAlert)) {
-          alerts.post(new UnwantedBlockAlert(torrent, endpoint, pid, notice.block, notice.piece))
-        }
-        break
-      case 'blockTimeout':
-        if (alerts.wants(BlockTimeoutAlert)) {
-          alerts.post(new BlockTimeoutAlert(torrent, endpoint, pid, notice.block, notice.piece))
-        }
-        break
-      case 'connect':
-        if (alerts.wants(PeerConnectAlert)) {
-          const direction = notice.outgoing ? PeerConnectAlert.Direction.out : PeerConnectAlert.Direction.in
-          alerts.post(new PeerConnectAlert(torrent, endpoint, pid, peer.socketType, direction))
-        }
-        break
-      case 'error':
-        if (alerts.wants(PeerErrorAlert)) {
-          alerts.post(new PeerErrorAlert(torrent, endpoint, pid, notice.operation, notice.error))
-        }
-        break
-      case 'snubbed':
-        if (alerts.wants(PeerSnubbedAlert)) alerts.post(new PeerSnubbedAlert(torrent, endpoint, pid))
-        break
-      case 'unsnubbed':
-        if (alerts.wants(PeerUnsnubbedAlert)) alerts.post(new PeerUnsnubbedAlert(torrent, endpoint, pid))
-        break
-      case 'invalidRequest':
-        if (alerts.wants(InvalidRequestAlert)) {
-          alerts.post(
-            new InvalidRequestAlert(
-              torrent,
-              endpoint,
-              pid,
-              toPeerRequest(notice.request),
-              this.#isPiece(notice.request.piece) && this.havePiece(notice.request.piece),
-              peer.peerInterested,
-              notice.withheld,
-            ),
-          )
-        }
-        break
-      case 'blocksUploaded':
-        for (let i = 0; i < notice.run.count && alerts.wants(BlockUploadedAlert); i++) {
-          const block = Math.floor((notice.run.begin + i * notice.run.length) / BLOCK_SIZE)
-          alerts.post(new BlockUploadedAlert(torrent, endpoint, pid, block, notice.run.piece))
-        }
-        break
-      case 'incomingRequests':
-        for (let i = 0; i < notice.run.count && alerts.wants(IncomingRequestAlert); i++) {
-          const request = toPeerRequest(requestOf(notice.run, i))
-          alerts.post(new IncomingRequestAlert(torrent, endpoint, pid, request))
-        }
-        break
-      case 'outstandingLimit':
-        if (alerts.wants(PerformanceAlert)) {
-          alerts.post(new PerformanceAlert(torrent, PerformanceWarning.outstandingRequestLimitReached))
-        }
-        break
-      case 'log':
-        if (alerts.wants(PeerLogAlert)) {
-          const direction = PeerLogAlert.Direction[notice.direction]
-          const event = PeerLogAlert.Event[notice.event]
-          alerts.post(new PeerLogAlert(torrent, endpoint, pid, direction, event, notice.text))
-        }
-        break
-      case 'hashLog':
-        if (alerts.wants(PeerLogAlert)) this.#logHashes(peer, notice)
-        break
-    }
-  }
-
-  #logHashes(peer: PeerConnection, { direction, event, request }: HashNotice): void {
-    const torrent = this.#torrent
-    const { base, index, count, proofLayers } = request
-    // of what it rejects libtorrent does not name the file
-    const isRejected = event === 'hashReject' && direction === 'outgoingMessage'
-    const file = this.geometry?.files.fileIndexForRoot(new Sha256Hash(request.root)) ?? -1
-    const text = `base: ${base} idx: ${index} cnt: ${count} proofs: ${proofLayers}`
-    torrent.env.alerts.post(
-      new PeerLogAlert(
-        torrent,
-        peer.endpoint,
-        peer.pid,
-        PeerLogAlert.Direction[direction],
-        PeerLogAlert.Event[event],
-        isRejected ? text : `file: ${file} ${text}`,
-      ),
-    )
-  }
-
-  #isPiece(piece: number): boolean {
-    const { geometry } = this
-    return geometry !== null && piece < geometry.numPieces
+    postNotice(this.#torrent, peer, notice)
   }
 }
-
-/** Peers ask for a piece from its beginning to its end. */
 
 /** How many blocks are written early at once when memory runs short. */
 const SPILL_BLOCKS = 256
@@ -555,8 +422,4 @@ const WASTE_COUNTERS: Readonly<Record<WasteReason, number>> = {
   seed: C.SES_WASTE_PIECE_SEED,
   endGame: C.SES_WASTE_PIECE_END_GAME,
   closing: C.SES_WASTE_PIECE_CLOSING,
-}
-
-function toPeerRequest(request: BlockRequest): PeerRequest {
-  return new PeerRequest(request.piece, request.begin, request.length)
 }

@@ -39,7 +39,7 @@ export class PieceDeadlines {
     if (picker.piecePriority(piece) === dontDownload) {
       const wasFinished = torrent.isFinished
       picker.setPiecePriority(piece, topPriority)
-      torrent.wantedChanged(wasFinished)
+      torrent.completion.wantedChanged(wasFinished)
     } else picker.setPiecePriority(piece, topPriority)
     this.#pieces ??= new TimeCritical()
     const first = this.#pieces.set(piece, env.turn.now + milliseconds, flags)

@@ -93,7 +93,7 @@ export class PieceEvents implements ContentHost {
   }
 
   writeFailed(error: DiskError, _piece: PieceIndex): void {
-    this.#torrent.diskError(error, 'write')
+    this.#torrent.errors.disk(error, 'write')
   }
 
   fileCompleted(file: FileIndex): void {
@@ -103,6 +103,6 @@ export class PieceEvents implements ContentHost {
   }
 
   wantedComplete(): void {
-    this.#torrent.wantedComplete()
+    this.#torrent.completion.wantedComplete()
   }
 }

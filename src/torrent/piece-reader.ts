@@ -33,7 +33,7 @@ export function readPiece(torrent: Torrent, piece: PieceIndex): void {
       env.turn.run('read piece', () => {
         if (result.error !== null) {
           failure ??= result.error.code
-          torrent.diskError(result.error, 'read')
+          torrent.errors.disk(result.error, 'read')
         } else {
           let to = at
           for (const view of result.views) {
@@ -72,7 +72,7 @@ export function addPiece(torrent: Torrent, piece: PieceIndex, data: Uint8Array, 
   if (picker.havePiece(piece)) {
     if (!overwrite) return
     picker.weDontHave(piece)
-    torrent.wantedChanged(true)
+    torrent.completion.wantedChanged(true)
   } else if (overwrite) content.forgetParked(piece)
   const blocks = picker.payloadBlocks(piece)
   for (let b = 0; b < blocks; b++) {

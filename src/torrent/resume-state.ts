@@ -1,10 +1,14 @@
 /** What is saved of a torrent, and whether there is anything new to save. */
 
+import { SaveResumeDataAlert, SaveResumeDataFailedAlert } from '../alert/storage-alerts.ts'
 import { Bitfield } from '../core/bitfield.ts'
+import { libtorrentError } from '../core/error-code.ts'
+import { LibtorrentErrors } from '../core/error-table.ts'
 import { shuffle } from '../core/rng.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
 import type { Torrent } from './torrent.ts'
+import { flagsOf } from './torrent-flags.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 
 /** What has changed since resume data was last made: `TorrentHandle.if...` bits. */
@@ -35,6 +39,34 @@ export class NeedSave {
   }
 }
 
+/**
+ * Makes resume data and posts it, once all it tells of is on disk.
+ *
+ * @param flags `TorrentHandle.saveInfoDict`, and `if...` bits: nothing is saved if none of that has changed
+ */
+export function saveResumeData(torrent: Torrent, flags: number): void {
+  const { env, needSave, content } = torrent
+  const conditions = flags & H.onlyIfModified
+  if (conditions !== 0 && (needSave.bits & conditions) === 0) {
+    const error = libtorrentError(LibtorrentErrors.resumeDataNotModified)
+    env.alerts.post(new SaveResumeDataFailedAlert(torrent, error))
+    return
+  }
+  const answer = () => {
+    needSave.clear()
+    env.alerts.post(new SaveResumeDataAlert(torrent, buildResumeParams(torrent, (flags & H.saveInfoDict) !== 0)))
+  }
+  const storage = content?.storage ?? null
+  if (content === null || storage === null || content.flushed) {
+    answer()
+    return
+  }
+  // blocks of incomplete pieces are worth nothing if they are not on disk
+  content.spill()
+  env.disk.releaseFiles(storage, () => env.turn.run('save resume data', answer))
+  env.disk.submit()
+}
+
 /** Peers that are saved, if there are more. */
 const MAX_PEERS = 100
 
@@ -55,9 +87,9 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.numComplete = torrent.scrapeComplete
   p.numIncomplete = torrent.scrapeIncomplete
   p.numDownloaded = torrent.scrapeDownloaded
-  p.flags = torrent.flags
+  p.flags = flagsOf(torrent)
   p.addedTime = Math.floor(torrent.addedTime)
-  p.completedTime = Math.floor(torrent.completedTime)
+  p.completedTime = Math.floor(torrent.completion.time)
   p.savePath = torrent.files.savePath
   p.partFileDir = torrent.files.partFileDir
   p.comment = torrent.comment
@@ -75,7 +107,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   p.uploadLimit = env.limits.torrentLimit(torrent, 'up')
   p.downloadLimit = env.limits.torrentLimit(torrent, 'down')
   p.maxConnections = torrent.maxConnections === UNLIMITED ? -1 : torrent.maxConnections
-  p.maxUploads = torrent.maxUploads === UNLIMITED ? -1 : torrent.maxUploads
+  p.maxUploads = torrent.uploadSlots.limit === UNLIMITED ? -1 : torrent.uploadSlots.limit
   addPeers(torrent, p)
   if (saveInfoDict) p.ti = torrent.info
   if (content === null) {

@@ -10,6 +10,7 @@ import { TorrentHandleFlags as H } from './handle-flags.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { seedRankOf } from './seed-rank.ts'
 import type { Torrent } from './torrent.ts'
+import { flagsOf } from './torrent-flags.ts'
 import { UNLIMITED } from './torrent-limits.ts'
 import { publicState } from './torrent-state.ts'
 import { TorrentStatus } from './torrent-status.ts'
@@ -26,14 +27,14 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   if (flags & H.queryTorrentFile) st.torrentFile = torrent.info
   if (flags & H.queryRenamedFiles) st.renamedFiles = torrent.files.renamed
   st.hasIncoming = swarm.hasIncoming
-  st.errc = torrent.error
-  st.errorFile = torrent.errorFile
+  st.errc = torrent.errors.code
+  st.errorFile = torrent.errors.file
   st.movingStorage = torrent.files.moving
-  st.announcingToTrackers = torrent.announceToTrackers
-  st.announcingToDht = torrent.announceToDht
-  st.announcingToLsd = torrent.announceToLsd
+  st.announcingToTrackers = torrent.announcing.toTrackers
+  st.announcingToDht = torrent.announcing.toDht
+  st.announcingToLsd = torrent.announcing.toLsd
   st.addedTime = Math.floor(torrent.addedTime)
-  st.completedTime = Math.floor(torrent.completedTime)
+  st.completedTime = Math.floor(torrent.completion.time)
   st.numConnections = swarm.size
   st.numPeers = swarm.size - swarm.numConnecting
   st.numSeeds = swarm.numSeeds
@@ -69,13 +70,13 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   const next = torrent.isPaused ? now : torrent.announcer.nextAnnounceAt
   st.nextAnnounce = Number.isFinite(next) ? Math.max(0, Math.floor((next - now) / 1000)) : 0
   st.currentTracker = torrent.announcer.lastWorkingUrl()
-  st.uploadsLimit = torrent.maxUploads === UNLIMITED ? -1 : torrent.maxUploads
+  st.uploadsLimit = torrent.uploadSlots.limit === UNLIMITED ? -1 : torrent.uploadSlots.limit
   st.connectionsLimit = torrent.maxConnections === UNLIMITED ? -1 : torrent.maxConnections
   st.uploadLimit = env.limits.torrentLimit(torrent, 'up')
   st.downloadLimit = env.limits.torrentLimit(torrent, 'down')
   st.queuePosition = env.registry.queuePosition(torrent)
   st.needSaveResumeData = torrent.needSave.bits
-  st.flags = torrent.flags
+  st.flags = flagsOf(torrent)
   st.state = publicState(torrent.state)
   st.distributedCopies = -1
   st.distributedFullCopies = -1
@@ -151,7 +152,7 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   p.pieces = have.toArray()
   p.progress = size === 0 ? 0 : numHave / size
   p.progressPpm = Math.floor(p.progress * 1_000_000)
-  p.flags = flagsOf(peer)
+  p.flags = peerFlags(peer)
   p.readState = peer.receiving.paused
     ? peer.receiving.pausedForMemory
       ? PeerInfo.bwDisk
@@ -166,7 +167,7 @@ export function buildPeerInfo(peer: PeerConnection, now: number): PeerInfo {
   return p
 }
 
-function flagsOf(peer: PeerConnection): number {
+function peerFlags(peer: PeerConnection): number {
   let flags = 0
   const set = (on: boolean, bit: number) => {
     if (on) flags |= bit

@@ -14,12 +14,15 @@ import type { Endpoint } from '../core/endpoint.ts'
 import { PexFlags, ProtocolVersion, type TrackerEvent } from '../core/enums.ts'
 import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
+import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import { AnnounceEntry } from '../tracker/announce-entry.ts'
 import type { TrackerPeer, TrackerRequest, TrackerSocket } from '../tracker/announce-request.ts'
+import { Announcer } from './announcer.ts'
 import type { AnnouncerPort, AnnounceSnapshot } from './announcer-port.ts'
 import { PeerSource } from './peer-entry.ts'
 import type { Torrent } from './torrent.ts'
 
-export class TorrentAnnounces implements AnnouncerPort {
+class TorrentAnnounces implements AnnouncerPort {
   readonly #torrent: Torrent
 
   constructor(torrent: Torrent) {
@@ -78,12 +81,13 @@ export class TorrentAnnounces implements AnnouncerPort {
   }
 
   announcesToTrackers(): boolean {
-    return this.#torrent.announceToTrackers
+    return this.#torrent.announcing.toTrackers
   }
 
   snapshot(): AnnounceSnapshot {
     const torrent = this.#torrent
-    const { content, stats, announceBase } = torrent
+    const { content, stats } = torrent
+    const { base } = torrent.announcing
     let left: number | null = null
     if (content !== null) {
       const { total, done } = torrent.isSeed ? { total: 0, done: 0 } : content.bytes()
@@ -91,8 +95,8 @@ export class TorrentAnnounces implements AnnouncerPort {
     }
     return {
       peerId: torrent.peerId,
-      payloadDownloaded: stats.totalPayloadDownload() - announceBase.down,
-      payloadUploaded: stats.totalPayloadUpload() - announceBase.up,
+      payloadDownloaded: stats.totalPayloadDownload() - base.down,
+      payloadUploaded: stats.totalPayloadUpload() - base.up,
       failedBytes: torrent.failedBytes,
       redundantBytes: torrent.redundantBytes,
       surplusBytes: 0,
@@ -105,17 +109,23 @@ export class TorrentAnnounces implements AnnouncerPort {
     const torrent = this.#torrent
     if (torrent.aborted) return
     const flags = version === ProtocolVersion.V2 ? PexFlags.pexLtV2 : 0
-    torrent.addPeers(endpoints, PeerSource.tracker, flags)
+    this.#addPeers(endpoints, flags)
     const { resolver, turn } = torrent.env
     for (const { hostname, port } of hosts) {
       resolver.resolve(hostname, { abortOnShutdown: true }, (error, addresses) =>
         turn.run('peer name', () => {
           if (error === null && !torrent.aborted && addresses.length > 0) {
-            torrent.addPeers([[addresses[0]!, port]], PeerSource.tracker, flags)
+            this.#addPeers([[addresses[0]!, port]], flags)
           }
         }),
       )
     }
+  }
+
+  #addPeers(endpoints: readonly Endpoint[], flags: number): void {
+    const { swarm } = this.#torrent
+    for (const endpoint of endpoints) swarm.addPeer(endpoint, PeerSource.tracker, flags)
+    swarm.connectBoost()
   }
 
   scrapeChanged(complete: number, incomplete: number, downloaded: number): void {
@@ -196,3 +206,20 @@ export class TorrentAnnounces implements AnnouncerPort {
     if (alerts.wants(TrackeridAlert)) alerts.post(new TrackeridAlert(this.#torrent, local, version, url, trackerId))
   }
 }
+
+/** The announcer of a torrent, with the trackers that it was added with. */
+export function newAnnouncer(torrent: Torrent, params: AddTorrentParams): Announcer {
+  const { rng, settings, turn } = torrent.env
+  const announcer = new Announcer(settings, new TorrentAnnounces(torrent), rng.uint32(), params.trackerid)
+  let tier = 0
+  params.trackers.forEach((url, i) => {
+    tier = params.trackerTiers[i] ?? tier
+    const entry = new AnnounceEntry(url)
+    entry.tier = tier
+    entry.source = TRACKER_SOURCE_TORRENT
+    announcer.addTracker(entry, turn.now)
+  })
+  return announcer
+}
+
+const TRACKER_SOURCE_TORRENT = 1

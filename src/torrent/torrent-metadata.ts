@@ -1,22 +1,30 @@
 /**
- * The info dictionary of a torrent that was added without it: whether what came is it, and what the torrent becomes by it.
+ * The info dictionary of a torrent: if it was added without it, whether what came is it; and what the torrent becomes by
+ * it.
  *
  * @see BEP 9
  */
 
-import { MetadataFailedAlert, TorrentConflictAlert } from '../alert/torrent-alerts.ts'
+import { MetadataFailedAlert, MetadataReceivedAlert, TorrentConflictAlert } from '../alert/torrent-alerts.ts'
 import { bytesEqual } from '../core/bytes.ts'
 import type { InfoHash } from '../core/digest.ts'
+import { TorrentFlags } from '../core/enums.ts'
 import { type ErrorCode, LibtorrentError, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { sha1, sha256 } from '../core/hash.ts'
 import { Operation } from '../core/operation.ts'
+import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { resolveDuplicateFilenames } from '../metainfo/duplicate-filenames.ts'
 import { withDefaultLimits } from '../metainfo/load-limits.ts'
 import { TorrentInfo } from '../metainfo/torrent-info.ts'
 import * as C from '../stats/counter-ids.ts'
+import { Content } from './content.ts'
+import { HashTrees } from './hash-trees.ts'
 import { MetadataDownload, type MetadataVerdict } from './metadata-download.ts'
+import { PieceEvents } from './piece-events.ts'
+import { SeedMode } from './seed-mode.ts'
 import type { Torrent } from './torrent.ts'
+import { TorrentHashes } from './torrent-hashes.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
 /** An info dictionary may be nested so deep. */
@@ -26,6 +34,8 @@ export class TorrentMetadata {
   readonly #torrent: Torrent
   /** While it is not known. */
   download: MetadataDownload | null
+  /** Until the torrent has `content`, which keeps it from then on. */
+  info: TorrentInfo | null = null
 
   constructor(torrent: Torrent, known: boolean) {
     this.#torrent = torrent
@@ -68,7 +78,7 @@ export class TorrentMetadata {
     if (other !== null) {
       // neither can go on: a hash names one torrent only
       for (const each of [other, torrent]) {
-        each.setError(libtorrentError(LibtorrentErrors.duplicateTorrent), TorrentStatus.errorFileMetadata)
+        each.errors.set(libtorrentError(LibtorrentErrors.duplicateTorrent), TorrentStatus.errorFileMetadata)
         each.pause(false)
       }
       if (alerts.wants(TorrentConflictAlert)) alerts.post(new TorrentConflictAlert(torrent, other.handle, info))
@@ -76,9 +86,63 @@ export class TorrentMetadata {
     }
     registry.updateInfoHash(torrent, info.infoHashes())
     counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, info.numPieces())
-    torrent.metadataKnown(info)
+    this.#known(info)
     torrent.needSave.metadata()
     return 'taken'
+  }
+
+  #known(info: TorrentInfo): void {
+    const torrent = this.#torrent
+    const { alerts } = torrent.env
+    this.info = info
+    if (alerts.wants(MetadataReceivedAlert)) alerts.post(new MetadataReceivedAlert(torrent))
+    this.attach(info)
+    if (torrent.content === null) return
+    for (const peer of torrent.swarm.connections.slice()) peer.metadataKnown()
+    torrent.stateUpdated()
+    torrent.listsChanged()
+  }
+
+  /** The torrent gets its pieces and its storage, and the files are looked at. Called once. */
+  attach(info: TorrentInfo): void {
+    const torrent = this.#torrent
+    const params = torrent.added!
+    const { env } = torrent
+    this.info = info
+    if (info.priv()) torrent.swarm.forgetPublicPeers()
+    if (info.numPieces() === 0) {
+      torrent.errors.set(libtorrentError(LibtorrentErrors.torrentInvalidLength), TorrentStatus.errorFileNone)
+      torrent.pause(false)
+      return
+    }
+    const v1Disabled = info.v2() && (params.flags & TorrentFlags.disableV1Hashes) !== 0
+    if (!v1Disabled) torrent.otherFlags &= ~TorrentFlags.disableV1Hashes
+    const priorities = params.filePriorities.slice(0, info.numFiles())
+    if (params.flags & TorrentFlags.defaultDontDownload) {
+      while (priorities.length < info.numFiles()) priorities.push(0)
+    }
+    const trees = info.v2() ? treesOf(info, params) : null
+    const content = new Content(
+      info,
+      trees,
+      !v1Disabled,
+      priorities,
+      new PieceEvents(torrent),
+      env.disk,
+      env.turn,
+      env.rng,
+      env.pickerLoops,
+    )
+    torrent.content = content
+    torrent.hashes = trees === null ? null : new TorrentHashes(torrent, content, trees)
+    this.info = null
+    torrent.files.openStorage(content)
+    if (params.flags & TorrentFlags.seedMode) {
+      torrent.seedMode = new SeedMode(torrent, info.numPieces(), params.verifiedBits)
+      content.haveAll = true
+    }
+    torrent.setState({ kind: 'checkingResume' })
+    torrent.checker.checkResume(params)
   }
 
   #failed(error: ErrorCode): void {
@@ -105,7 +169,7 @@ export class TorrentMetadata {
     } catch (error) {
       if (!(error instanceof LibtorrentError)) throw error
       this.#failed(error.code)
-      torrent.setError(libtorrentError(LibtorrentErrors.invalidSwarmMetadata), TorrentStatus.errorFileNone)
+      torrent.errors.set(libtorrentError(LibtorrentErrors.invalidSwarmMetadata), TorrentStatus.errorFileNone)
       torrent.pause(false)
       return null
     }
@@ -117,4 +181,13 @@ function hasHash(metadata: Uint8Array, expected: InfoHash): boolean {
   if (expected.hasV2() && !bytesEqual(sha256(metadata), expected.v2.view())) return false
   if (!expected.hasV1() || bytesEqual(sha1(metadata), expected.v1.view())) return true
   return bytesEqual(sha256(metadata).subarray(0, 20), expected.v1.view())
+}
+
+/** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
+function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
+  const trees = new HashTrees(info.layout())
+  const known = info.fileTrees()
+  if (known !== null) trees.load(known.trees, known.masks, known.verified)
+  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask, params.verifiedLeafHashes)
+  return trees
 }

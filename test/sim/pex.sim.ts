@@ -329,7 +329,7 @@ describe('what a session is told', () => {
       sim.run(1000)
       const filter = new IpFilter()
       filter.addRule('81.5.0.9', '81.5.0.9', 1)
-      node.engine.turn.run('test', () => node.engine.setIpFilter(filter))
+      node.engine.turn.run('test', () => node.engine.connects.setIpFilter(filter))
       const watcher = watch(sim, torrent, node)
       sim.run(1000)
       watcher.tell([

@@ -78,7 +78,7 @@ describe('filters', () => {
       const [address] = seed.endpoint
       const filter = new IpFilter()
       filter.addRule(address, address, IpFilter.AccessFlags.blocked)
-      for (const node of [leech, exempt]) node.engine.turn.call(() => node.engine.setIpFilter(filter))
+      for (const node of [leech, exempt]) node.engine.turn.call(() => node.engine.connects.setIpFilter(filter))
       sim.run(500)
       expect(leech.handle.status().numPeers).toBe(0)
       expect(exempt.handle.status().numPeers).toBe(1)
@@ -101,7 +101,7 @@ describe('filters', () => {
       sim.run(1000)
       const filter = new PortFilter()
       filter.addRule(7000, 7999, 1)
-      node.engine.turn.call(() => node.engine.setPortFilter(filter))
+      node.engine.turn.call(() => node.engine.connects.setPortFilter(filter))
       node.handle.connectPeer(['10.7.7.7', 7500])
       node.handle.connectPeer(['10.7.7.7', 80])
       node.handle.connectPeer(['10.7.7.8', 8000])

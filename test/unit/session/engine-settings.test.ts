@@ -21,7 +21,7 @@ function make(sim: Simulation, settings: SettingsPack) {
     createDisk: (_settings, door) => new SimDisk(sim.clock, sim.log, new SimDrive(), door),
     settings: { listen_interfaces: '', enable_dht: false, ...settings },
   })
-  const dial = (to: Endpoint): void => engine.turn.call(() => engine.connect(to).close())
+  const dial = (to: Endpoint): void => engine.turn.call(() => engine.connects.connect(to).close())
   return { engine, from, timeouts, dial }
 }
 

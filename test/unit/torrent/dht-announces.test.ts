@@ -23,7 +23,7 @@ class World {
       otherFlags: 0,
       aborted: false,
       isPaused: false,
-      announceToDht: true,
+      announcing: { toDht: true },
       isSeed: false,
       content: null,
       announcer: { anyVerified: () => false },
