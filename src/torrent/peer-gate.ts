@@ -44,6 +44,7 @@ import type { Slot } from '../storage/slab.ts'
 import { closeReason } from './close-reason.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
+import { viewPiece } from './picker-views.ts'
 import { requestBlocks } from './request-blocks.ts'
 import type { Torrent } from './torrent.ts'
 
@@ -263,8 +264,10 @@ export class PeerGate implements PeerHost {
   }
 
   freeBlocks(piece: PieceIndex): number {
-    const info = this.#torrent.content?.picker?.pieceInfo(piece)
-    return info === undefined ? 0 : info.blocksInPiece - info.finished - info.writing - info.requested
+    const picker = this.#torrent.content?.picker ?? null
+    if (picker === null) return 0
+    const { blocksInPiece, finished, writing, requested } = viewPiece(picker, piece)
+    return blocksInPiece - finished - writing - requested
   }
 
   leaseSlot(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): Slot {
