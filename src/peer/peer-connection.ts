@@ -28,6 +28,7 @@ import { BtLink } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
+import { PeerChoking } from './peer-choking.ts'
 import { PeerDhtPort } from './peer-dht-port.ts'
 import { PeerExtensions } from './peer-extensions.ts'
 import { PeerHandshake } from './peer-handshake.ts'
@@ -35,6 +36,7 @@ import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
 import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
+import { PeerInterest } from './peer-interest.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
 import { PeerUploads } from './peer-uploads.ts'
 import { PieceAnnouncements } from './piece-announcements.ts'
@@ -86,6 +88,8 @@ export class PeerConnection implements PeerLinkOwner {
   readonly hints = new PeerHints(this)
   readonly hashes = new PeerHashes(this)
   readonly dhtPort = new PeerDhtPort(this)
+  readonly interest: PeerInterest
+  readonly choking: PeerChoking
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
@@ -129,12 +133,7 @@ export class PeerConnection implements PeerLinkOwner {
   lastReceive: number
   lastSent: number
   lastSentPayload = Number.NEGATIVE_INFINITY
-  lastUnchoke = Number.NEGATIVE_INFINITY
-  lastChoke = Number.NEGATIVE_INFINITY
   lastIncomingRequest = Number.NEGATIVE_INFINITY
-  becameUninterested: number
-  becameUninteresting: number
-  uploadedAtLastUnchoke = 0
   downloadedAtLastRound = 0
   uploadedAtLastRound = 0
   uploadRatePeak = 0
@@ -143,8 +142,6 @@ export class PeerConnection implements PeerLinkOwner {
   downloadedLastSecond = 0
   /** In super seeding, the pieces this peer was shown. */
   readonly superSeed = new SuperSeedView()
-
-  #interestQueued = false
 
   constructor(init: PeerInit) {
     const { session } = init
@@ -162,8 +159,8 @@ export class PeerConnection implements PeerLinkOwner {
     this.createdAt = now
     this.lastReceive = now
     this.lastSent = now
-    this.becameUninterested = now
-    this.becameUninteresting = now
+    this.interest = new PeerInterest(this, now)
+    this.choking = new PeerChoking(this, now)
     this.handshake = new PeerHandshake(this)
     this.download = new DownloadQueue(this, session)
     this.uploads = new PeerUploads(this)
@@ -454,7 +451,7 @@ export class PeerConnection implements PeerLinkOwner {
     this.announcements.writeBitfield()
     this.dhtPort.afterBitfield()
     this.hashes.maybeRequest()
-    this.updateInterest()
+    this.interest.update()
   }
 
   // ---- what the peer has -----------------------------------------------------------------------
@@ -481,144 +478,25 @@ export class PeerConnection implements PeerLinkOwner {
   // ---- interest and choking ----------------------------------------------------------------------
 
   onChoke(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_CHOKE)
-    if (!this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
-    this.peerChoking = true
-    this.setEndgame(false)
-    this.download.choked(this.supportsFast)
+    this.choking.onChoke()
   }
 
   onUnchoke(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_UNCHOKE)
-    if (this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED)
-    this.peerChoking = false
-    this.download.unchoked()
-    if (this.amInterested) this.download.refill(C.PICKER_UNCHOKE_PIECE_PICKS)
+    this.choking.onUnchoke()
   }
 
   onInterested(): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_INTERESTED)
-    if (!this.peerInterested) {
-      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED)
-      this.peerInterested = true
-    }
-    if (this.disconnectIfRedundant() || host.gracefulPause) return
-    if (!this.amChoking) {
-      // it may have missed ours
-      M.encodeUnchoke(this.link.out())
-      this.session.counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
-      return
-    }
-    host.maybeUnchoke(this)
+    this.choking.onInterested()
   }
 
   onNotInterested(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_NOT_INTERESTED)
-    if (this.peerInterested) {
-      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
-      this.becameUninterested = this.session.turn.now
-      this.peerInterested = false
-    }
-    if (!this.amChoking) this.host!.releaseUnchokeSlot(this)
-  }
-
-  /** @returns true if the peer was unchoked until now */
-  choke(): boolean {
-    if (this.amChoking || this.disconnecting) return false
-    const { counters } = this.session
-    if (this.entry?.optimisticallyUnchoked) {
-      this.entry.optimisticallyUnchoked = false
-      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
-    }
-    M.encodeChoke(this.link.out())
-    counters.inc(C.SES_NUM_OUTGOING_CHOKE)
-    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
-    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
-    this.amChoking = true
-    this.lastChoke = this.session.turn.now
-    this.uploads.choked()
-    return true
-  }
-
-  /** @returns true if the peer was choked until now */
-  unchoke(): boolean {
-    if (!this.amChoking || this.disconnecting || this.inHandshake || !this.host!.ready) return false
-    const { counters, turn } = this.session
-    this.uploads.sendSuggestions(2)
-    this.lastUnchoke = turn.now
-    M.encodeUnchoke(this.link.out())
-    counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
-    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL)
-    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED)
-    this.amChoking = false
-    this.uploadedAtLastUnchoke = this.stats.totalPayloadUpload()
-    return true
-  }
-
-  /**
-   * Looks again, at the end of the turn, whether the peer has something that is wanted.
-   *
-   * @param counter counts the pick that follows
-   */
-  updateInterest(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
-    if (this.#interestQueued || this.disconnecting) return
-    this.#interestQueued = true
-    this.session.turn.later(() => {
-      this.#interestQueued = false
-      if (this.disconnecting || !this.host!.ready || !this.availability.counted) return
-      if (this.host!.isInteresting(this)) this.becomeInterested(counter)
-      else this.becomeUninterested()
-      this.disconnectIfRedundant()
-    })
-  }
-
-  /** Tells the peer that it has what we want, and asks for it if it lets us. @param counter counts the pick */
-  becomeInterested(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
-    const host = this.host!
-    if (this.disconnecting || this.inHandshake || !host.ready) return
-    if (!this.amInterested) {
-      this.amInterested = true
-      this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED)
-      M.encodeInterested(this.link.out())
-      this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
-    }
-    if (this.peerChoking && this.hints.allowedFast.length === 0) return
-    this.download.refill(counter)
-  }
-
-  becomeUninterested(): void {
-    if (!this.amInterested || this.disconnecting) return
-    this.amInterested = false
-    this.becameUninteresting = this.session.turn.now
-    this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
-    this.download.slowStart = false
-    if (this.disconnectIfRedundant()) return
-    M.encodeNotInterested(this.link.out())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_NOT_INTERESTED)
+    this.choking.onNotInterested()
   }
 
   setEndgame(on: boolean): void {
     if (this.endgame === on) return
     this.endgame = on
     this.session.counters.inc(C.PEER_NUM_PEERS_END_GAME, on ? 1 : -1)
-  }
-
-  /** Closes connections of no use to either side. @returns true if it did */
-  disconnectIfRedundant(): boolean {
-    const host = this.host
-    if (this.disconnecting || host === null || !this.session.settings.closeRedundantConnections) return false
-    if (host.geometry === null || this.#interestQueued || this.inHandshake) return false
-    if (!this.uploadOnly) return false
-    if (host.uploadOnly && host.ready) {
-      this.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
-      return true
-    }
-    if (!this.amInterested && this.availability.bitfieldReceived && host.ready) {
-      this.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
-      return true
-    }
-    return false
   }
 
   // ---- downloading -------------------------------------------------------------------------------

@@ -451,7 +451,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   #tellUploadOnly(): void {
     if (this.superSeeding !== null) return
     for (const peer of this.swarm.connections.slice()) {
-      if (this.uploadOnly) peer.becomeUninterested()
+      if (this.uploadOnly) peer.interest.end()
       peer.extensions.sendUploadOnly(this.uploadOnly)
     }
   }
@@ -595,12 +595,12 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (on) {
       this.#uploadModeSince = this.env.turn.now
       for (const peer of this.swarm.connections) {
-        if (peer.uploadOnly) peer.updateInterest()
+        if (peer.uploadOnly) peer.interest.update()
         peer.download.cancelAll()
       }
     } else {
       for (const entry of this.swarm.known?.entries() ?? []) entry.lastConnected = 0
-      for (const peer of this.swarm.connections) peer.updateInterest()
+      for (const peer of this.swarm.connections) peer.interest.update()
     }
     this.listsChanged()
   }
@@ -738,7 +738,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   /** @returns whether the peer is unchoked now and was not before */
   unchoke(peer: PeerConnection): boolean {
     if (!peer.ignoresUnchokeSlots && !this.hasFreeUploadSlot) return false
-    if (!peer.unchoke()) return false
+    if (!peer.choking.unchoke()) return false
     if (!peer.ignoresUnchokeSlots) {
       this.swarm.numUploads++
       this.env.choker.unchoked(peer)
@@ -748,7 +748,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   choke(peer: PeerConnection): boolean {
-    if (!peer.choke()) return false
+    if (!peer.choking.choke()) return false
     if (!peer.ignoresUnchokeSlots) {
       this.swarm.numUploads--
       this.env.choker.choked(peer)
