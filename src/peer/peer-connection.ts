@@ -1,21 +1,21 @@
 /**
- * One peer of one torrent: what each side wants and allows, and what that leads to.
+ * One peer of one torrent: where everything that concerns it meets.
  *
- * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
- * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
- * (`announcements`), what it invites us to ask for (`hints`), merkle hashes (`hashes`), the blocks asked for
- * (`download`), the blocks asked of us (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest
- * and choking are here, which all of these meet in. Geometry is checked here and in these parts, at the door: what goes
- * on to the torrent are valid pieces and blocks.
+ * Holds the state that others read, how the connection begins and ends, and its parts, each with the messages that are its
+ * own: the link and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
+ * (`announcements`), what it invites us to ask for (`hints`), whether we want anything of it (`interest`), who may ask for
+ * blocks (`choking`), merkle hashes (`hashes`), the blocks asked for (`download`, and `picking` for those who choose them),
+ * the blocks asked of us (`uploads`), the pauses of reading (`receiving`), the bytes as such (`traffic`), the rate-limit
+ * quotas. Geometry is checked here and in these parts, at the door: what goes on to the torrent are valid pieces and blocks.
  *
  * @see BEP 3, BEP 6
  */
 
 import type { Bitfield } from '../core/bitfield.ts'
-import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
+import { BLOCK_SIZE, type PieceIndex, type TorrentId } from '../core/brands.ts'
 import { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
-import { SocketType } from '../core/enums.ts'
+import { type Endpoint, isLocal } from '../core/endpoint.ts'
+import type { SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -31,6 +31,7 @@ import { PeerAvailability } from './peer-availability.ts'
 import { PeerChoking } from './peer-choking.ts'
 import { PeerDhtPort } from './peer-dht-port.ts'
 import { PeerExtensions } from './peer-extensions.ts'
+import { countClosed, countConnected, countOpened } from './peer-gauges.ts'
 import { PeerHandshake } from './peer-handshake.ts'
 import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
@@ -38,6 +39,8 @@ import type { PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
 import { PeerInterest } from './peer-interest.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
+import { PeerPicking } from './peer-picking.ts'
+import { PeerTraffic } from './peer-traffic.ts'
 import { PeerUploads } from './peer-uploads.ts'
 import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
@@ -93,10 +96,9 @@ export class PeerConnection implements PeerLinkOwner {
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
+  readonly traffic: PeerTraffic
+  readonly picking: PeerPicking
   readonly local: boolean
-  /** Web seeds want runs of blocks; peers have no other options of their own. */
-  readonly preferContiguous: number
-  readonly pickOptions = 0
 
   host: PeerHost | null
   /** Of the torrent it belongs to. */
@@ -114,10 +116,12 @@ export class PeerConnection implements PeerLinkOwner {
   disconnecting = false
   #failed = false
 
+  // Set by `interest` and `choking`.
   amChoking = true
   amInterested = false
   peerChoking = true
   peerInterested = false
+
   peerUploadOnly = false
   supportsFast = false
   supportsExtended = false
@@ -159,6 +163,7 @@ export class PeerConnection implements PeerLinkOwner {
     this.createdAt = now
     this.lastReceive = now
     this.lastSent = now
+    this.traffic = new PeerTraffic(this)
     this.interest = new PeerInterest(this, now)
     this.choking = new PeerChoking(this, now)
     this.handshake = new PeerHandshake(this)
@@ -167,18 +172,15 @@ export class PeerConnection implements PeerLinkOwner {
     if (init.stream.kind === 'webSeed') {
       this.isWebSeed = true
       this.peerUploadOnly = true
-      this.preferContiguous = init.stream.contiguousBlocks
+      this.picking = new PeerPicking(this, init.stream.contiguousBlocks)
       this.link = new WebSeedLink(init.stream, this, session)
     } else {
       this.isWebSeed = false
-      this.preferContiguous = 0
+      this.picking = new PeerPicking(this, 0)
       this.link = new BtLink(init.stream, this, session.turn)
     }
-    session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.link.kind))
-    if (this.connecting) {
-      session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
-      session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, this.stats.sentSyn(isV6(this.endpoint[0])))
-    } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    countOpened(session.counters, this)
+    if (this.connecting) this.traffic.connecting()
     this.quota.attach(this)
   }
 
@@ -244,96 +246,9 @@ export class PeerConnection implements PeerLinkOwner {
     this.stats.addPrevious(downloaded, uploaded)
   }
 
-  // What the choice of blocks reads and does (`RequestingPeer`, `TimeCriticalPeer`).
-
+  /** What it has, as far as is known. */
   get pieces(): Bitfield | 'all' {
     return this.isSeed ? 'all' : this.availability.have
-  }
-
-  get allowedFast(): readonly PieceIndex[] {
-    return this.hints.allowedFast
-  }
-
-  get suggested(): readonly PieceIndex[] {
-    return this.hints.suggested
-  }
-
-  get desiredQueueSize(): number {
-    return this.download.desiredSize
-  }
-
-  get numRequests(): number {
-    return this.download.length
-  }
-
-  get isChoking(): boolean {
-    return this.peerChoking
-  }
-
-  get isSnubbed(): boolean {
-    return this.download.snubbed
-  }
-
-  get isOnParole(): boolean {
-    return this.onParole
-  }
-
-  get downloadRate(): number {
-    return this.stats.downloadPayloadRate()
-  }
-
-  hasRequest(piece: PieceIndex, block: BlockIndex): boolean {
-    // what is asked for is not picked again, but for requests that timed out or were cancelled
-    return this.download.hasDoubtful && (this.hasSent(piece, block) || this.hasQueued(piece, block))
-  }
-
-  hasSent(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.sent.indexOf(piece, block) >= 0
-  }
-
-  hasQueued(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.queued.indexOf(piece, block) >= 0
-  }
-
-  addRequest(piece: PieceIndex, block: BlockIndex, busy: boolean, options: number): boolean {
-    if (busy && this.download.hasBusy) return false
-    return this.#request(piece, block, busy, false, options)
-  }
-
-  addTimeCritical(piece: PieceIndex, block: BlockIndex, busy: boolean): boolean {
-    return this.#request(piece, block, busy, true, 0)
-  }
-
-  #request(piece: PieceIndex, block: BlockIndex, busy: boolean, front: boolean, options: number): boolean {
-    const host = this.host!
-    if (this.disconnecting || host.uploadMode || !host.markRequested(this, piece, block, options)) return false
-    this.download.add(piece, block, host.geometry!.blockSize(piece, block), busy, front)
-    return true
-  }
-
-  get canRequestTimeCritical(): boolean {
-    const { download } = this
-    return (
-      !this.disconnecting &&
-      !this.peerChoking &&
-      this.amInterested &&
-      !this.onParole &&
-      !download.snubbed &&
-      !this.host!.uploadMode &&
-      download.length <= download.desiredSize * 2
-    )
-  }
-
-  downloadQueueTime(extraBytes: number): number {
-    return this.download.queueTime(extraBytes) * 1000
-  }
-
-  makeTimeCritical(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.moveToFront(piece, block)
-  }
-
-  sendRequests(): void {
-    this.download.sendQueued()
   }
 
   hasPiece(piece: PieceIndex): boolean {
@@ -343,12 +258,10 @@ export class PeerConnection implements PeerLinkOwner {
   // ---- life ------------------------------------------------------------------------------------
 
   linkConnected(): void {
-    const { counters } = this.session
     this.connecting = false
-    counters.inc(C.PEER_NUM_PEERS_HALF_OPEN, -1)
-    counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    countConnected(this.session.counters)
     this.lastReceive = this.session.turn.now
-    this.#countOverhead(this.stats.receivedSynAck(isV6(this.endpoint[0])))
+    this.traffic.connected()
     if (this.host?.gracefulPause) {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
@@ -389,7 +302,7 @@ export class PeerConnection implements PeerLinkOwner {
       counters.inc(C.PEER_ERROR_TCP_PEERS)
       counters.inc(this.outgoing ? C.PEER_ERROR_OUTGOING_PEERS : C.PEER_ERROR_INCOMING_PEERS)
     }
-    this.#dropGauges()
+    countClosed(counters, this)
     this.link.close()
     this.download.close()
     this.uploads.queue.clear()
@@ -398,20 +311,6 @@ export class PeerConnection implements PeerLinkOwner {
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
-  }
-
-  #dropGauges(): void {
-    const { counters } = this.session
-    counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.socketType), -1)
-    counters.inc(this.connecting ? C.PEER_NUM_PEERS_HALF_OPEN : C.PEER_NUM_PEERS_CONNECTED, -1)
-    if (this.endgame) counters.inc(C.PEER_NUM_PEERS_END_GAME, -1)
-    if (this.amInterested) counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
-    if (this.peerInterested) counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
-    if (!this.amChoking) {
-      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
-      if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
-    }
-    if (!this.peerChoking) counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
   }
 
   /** Its class is exempt from upload slots. */
@@ -621,37 +520,12 @@ export class PeerConnection implements PeerLinkOwner {
   onUnknown(_id: number, _payload: Uint8Array): void {}
 
   linkReceived(payload: number, protocol: number): void {
-    this.lastReceive = this.session.turn.now
-    this.stats.receivedBytes(payload, protocol)
-    this.session.counters.inc(C.NET_ON_READ_COUNTER)
-    this.session.counters.inc(C.SOCK_BUFS_SOCKET_RECV_SIZE3 + sizeClass(payload + protocol))
-    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    if (!this.#isUnreported) this.host?.receivedBytes(payload, protocol)
-    this.quota.received(this, payload + protocol)
+    this.traffic.received(payload, protocol)
     this.receiving.received()
   }
 
   linkSent(payload: number, protocol: number): void {
-    const { now } = this.session.turn
-    this.lastSent = now
-    if (payload > 0) this.lastSentPayload = now
-    this.stats.sentBytes(payload, protocol)
-    this.session.counters.inc(C.NET_ON_WRITE_COUNTER)
-    this.session.counters.inc(C.SOCK_BUFS_SOCKET_SEND_SIZE3 + sizeClass(payload + protocol))
-    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    if (!this.#isUnreported) this.host?.sentBytes(payload, protocol)
-    this.quota.sent(this, payload + protocol)
-  }
-
-  /** What goes through it is not the torrent's business (`report_web_seed_downloads`). */
-  get #isUnreported(): boolean {
-    return this.isWebSeed && !this.session.settings.reportWebSeedDownloads
-  }
-
-  /** Headers count both ways: what goes one way is acknowledged the other. */
-  #countOverhead(bytes: number): void {
-    this.session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, bytes)
-    this.session.counters.inc(C.NET_RECV_IP_OVERHEAD_BYTES, bytes)
+    this.traffic.sent(payload, protocol)
   }
 
   linkDrained(): void {
@@ -663,14 +537,4 @@ export class PeerConnection implements PeerLinkOwner {
   sendQuota(): number {
     return this.quota.sendQuota(this, this.link.unsentBytes)
   }
-}
-
-/** Which of the `sock_bufs` metrics a read or write of so many bytes is counted in: powers of two, 8 to 2^20. */
-function sizeClass(bytes: number): number {
-  return Math.min(31 - Math.clz32((bytes >> 3) | 1), 17)
-}
-
-/** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
-function socketCounter(kind: SocketType): number {
-  return kind > SocketType.rtc ? kind - 1 : kind
 }

@@ -231,8 +231,8 @@ export class PeerGate implements PeerHost {
     const picker = content?.picker ?? null
     if (picker === null || !torrent.ready || this.uploadOnly) return false
     const { settings } = env
-    const before = peer.numRequests
-    requestBlocks(peer, {
+    const before = peer.download.length
+    requestBlocks(peer.picking, {
       picker,
       numPeers: torrent.swarm.size,
       isSequential: torrent.sequential,
@@ -243,7 +243,7 @@ export class PeerGate implements PeerHost {
       pieceExtentAffinity: settings.pieceExtentAffinity,
       prioritizePartialPieces: settings.prioritizePartialPieces,
     })
-    return peer.numRequests > before
+    return peer.download.length > before
   }
 
   markRequested(peer: PeerConnection, piece: PieceIndex, block: BlockIndex, options: number): boolean {
