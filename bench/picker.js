@@ -123,7 +123,7 @@ function downloadOurs(pieces, peers, rng) {
     for (const id of out) picker.markAsDownloading(picker.pieceOf(id), picker.blockOf(id), at + 1)
     queues[at] = out
     choices += out.length
-    if (turn >= peers.length && picker.isFinished()) break
+    if (turn >= peers.length && picker.counts.isFinished()) break
   }
   const ms = performance.now() - start
   return { blocksPerSecond: (choices / ms) * 1000, picksPerSecond: (picks / ms) * 1000 }

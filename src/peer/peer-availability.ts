@@ -62,7 +62,7 @@ export class PeerAvailability {
       host.peerBecameSeed(peer, true)
       host.peerHasAll(peer)
     } else if (this.numHave > 0) host.peerHasBits(peer, this.have)
-    peer.updateInterest()
+    peer.interest.update()
   }
 
   onHave(piece: number): void {
@@ -107,8 +107,8 @@ export class PeerAvailability {
       host.peerBecameSeed(peer, true)
     }
     // interest first: a peer that has just become a seed may have become the one we need
-    if (!peer.amInterested && !host.uploadOnly && host.wantsPiece(piece)) peer.becomeInterested()
-    peer.disconnectIfRedundant()
+    if (!peer.amInterested && !host.uploadOnly && host.wantsPiece(piece)) peer.interest.begin()
+    peer.interest.disconnectIfRedundant()
   }
 
   #invalidHave(): void {
@@ -135,11 +135,11 @@ export class PeerAvailability {
     this.counted = true
     if (this.isSeed) {
       host.peerHasAll(peer)
-      if (!host.uploadOnly) peer.becomeInterested()
-      peer.disconnectIfRedundant()
+      if (!host.uploadOnly) peer.interest.begin()
+      peer.interest.disconnectIfRedundant()
     } else {
       host.peerHasBits(peer, this.have)
-      peer.updateInterest()
+      peer.interest.update()
     }
   }
 
@@ -152,7 +152,7 @@ export class PeerAvailability {
     this.haveAll = true
     host.peerBecameSeed(peer, true)
     if (host.ready) this.join()
-    peer.disconnectIfRedundant()
+    peer.interest.disconnectIfRedundant()
   }
 
   onHaveNone(): void {
@@ -175,8 +175,8 @@ export class PeerAvailability {
       this.have = new Bitfield(host.geometry!.numPieces)
       this.counted = true
     }
-    peer.becomeUninterested()
-    peer.disconnectIfRedundant()
+    peer.interest.end()
+    peer.interest.disconnectIfRedundant()
   }
 
   #forget(): void {

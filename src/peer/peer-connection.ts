@@ -1,21 +1,21 @@
 /**
- * One peer of one torrent: what each side wants and allows, and what that leads to.
+ * One peer of one torrent: where everything that concerns it meets.
  *
- * Holds the state that others read, and the parts of a connection, each with the messages that are its own: the link
- * and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
- * (`announcements`), what it invites us to ask for (`hints`), merkle hashes (`hashes`), the blocks asked for
- * (`download`), the blocks asked of us (`uploads`), the pauses of reading (`receiving`), the rate-limit quotas. Interest
- * and choking are here, which all of these meet in. Geometry is checked here and in these parts, at the door: what goes
- * on to the torrent are valid pieces and blocks.
+ * Holds the state that others read, how the connection begins and ends, and its parts, each with the messages that are its
+ * own: the link and its handshake, the extension protocol, what the peer has (`availability`), what it is told that we have
+ * (`announcements`), what it invites us to ask for (`hints`), whether we want anything of it (`interest`), who may ask for
+ * blocks (`choking`), merkle hashes (`hashes`), the blocks asked for (`download`, and `picking` for those who choose them),
+ * the blocks asked of us (`uploads`), the pauses of reading (`receiving`), the bytes as such (`traffic`), the rate-limit
+ * quotas. Geometry is checked here and in these parts, at the door: what goes on to the torrent are valid pieces and blocks.
  *
  * @see BEP 3, BEP 6
  */
 
 import type { Bitfield } from '../core/bitfield.ts'
-import { BLOCK_SIZE, type BlockIndex, type PieceIndex, type TorrentId } from '../core/brands.ts'
+import { BLOCK_SIZE, type PieceIndex, type TorrentId } from '../core/brands.ts'
 import { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, isLocal, isV6 } from '../core/endpoint.ts'
-import { SocketType } from '../core/enums.ts'
+import { type Endpoint, isLocal } from '../core/endpoint.ts'
+import type { SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -28,14 +28,19 @@ import { BtLink } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
+import { PeerChoking } from './peer-choking.ts'
 import { PeerDhtPort } from './peer-dht-port.ts'
 import { PeerExtensions } from './peer-extensions.ts'
+import { countClosed, countConnected, countOpened } from './peer-gauges.ts'
 import { PeerHandshake } from './peer-handshake.ts'
 import { PeerHashes } from './peer-hashes.ts'
 import { PeerHints } from './peer-hints.ts'
 import type { LogNotice, PeerHost, PeerSession } from './peer-host.ts'
 import { Severity } from './peer-host.ts'
+import { PeerInterest } from './peer-interest.ts'
 import type { PeerLink, PeerLinkOwner } from './peer-link.ts'
+import { PeerPicking } from './peer-picking.ts'
+import { PeerTraffic } from './peer-traffic.ts'
 import { PeerUploads } from './peer-uploads.ts'
 import { PieceAnnouncements } from './piece-announcements.ts'
 import type { RateQuota } from './rate-quota.ts'
@@ -86,13 +91,14 @@ export class PeerConnection implements PeerLinkOwner {
   readonly hints = new PeerHints(this)
   readonly hashes = new PeerHashes(this)
   readonly dhtPort = new PeerDhtPort(this)
+  readonly interest: PeerInterest
+  readonly choking: PeerChoking
   readonly download: DownloadQueue
   readonly uploads: PeerUploads
   readonly receiving = new ReceiveControl(this)
+  readonly traffic: PeerTraffic
+  readonly picking: PeerPicking
   readonly local: boolean
-  /** Web seeds want runs of blocks; peers have no other options of their own. */
-  readonly preferContiguous: number
-  readonly pickOptions = 0
 
   host: PeerHost | null
   /** Of the torrent it belongs to. */
@@ -110,10 +116,12 @@ export class PeerConnection implements PeerLinkOwner {
   disconnecting = false
   #failed = false
 
+  // Set by `interest` and `choking`.
   amChoking = true
   amInterested = false
   peerChoking = true
   peerInterested = false
+
   peerUploadOnly = false
   supportsFast = false
   supportsExtended = false
@@ -129,12 +137,7 @@ export class PeerConnection implements PeerLinkOwner {
   lastReceive: number
   lastSent: number
   lastSentPayload = Number.NEGATIVE_INFINITY
-  lastUnchoke = Number.NEGATIVE_INFINITY
-  lastChoke = Number.NEGATIVE_INFINITY
   lastIncomingRequest = Number.NEGATIVE_INFINITY
-  becameUninterested: number
-  becameUninteresting: number
-  uploadedAtLastUnchoke = 0
   downloadedAtLastRound = 0
   uploadedAtLastRound = 0
   uploadRatePeak = 0
@@ -143,8 +146,6 @@ export class PeerConnection implements PeerLinkOwner {
   downloadedLastSecond = 0
   /** In super seeding, the pieces this peer was shown. */
   readonly superSeed = new SuperSeedView()
-
-  #interestQueued = false
 
   constructor(init: PeerInit) {
     const { session } = init
@@ -162,26 +163,24 @@ export class PeerConnection implements PeerLinkOwner {
     this.createdAt = now
     this.lastReceive = now
     this.lastSent = now
-    this.becameUninterested = now
-    this.becameUninteresting = now
+    this.traffic = new PeerTraffic(this)
+    this.interest = new PeerInterest(this, now)
+    this.choking = new PeerChoking(this, now)
     this.handshake = new PeerHandshake(this)
     this.download = new DownloadQueue(this, session)
     this.uploads = new PeerUploads(this)
     if (init.stream.kind === 'webSeed') {
       this.isWebSeed = true
       this.peerUploadOnly = true
-      this.preferContiguous = init.stream.contiguousBlocks
+      this.picking = new PeerPicking(this, init.stream.contiguousBlocks)
       this.link = new WebSeedLink(init.stream, this, session)
     } else {
       this.isWebSeed = false
-      this.preferContiguous = 0
+      this.picking = new PeerPicking(this, 0)
       this.link = new BtLink(init.stream, this, session.turn)
     }
-    session.counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.link.kind))
-    if (this.connecting) {
-      session.counters.inc(C.PEER_NUM_PEERS_HALF_OPEN)
-      session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, this.stats.sentSyn(isV6(this.endpoint[0])))
-    } else session.counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    countOpened(session.counters, this)
+    if (this.connecting) this.traffic.connecting()
     this.quota.attach(this)
   }
 
@@ -247,96 +246,9 @@ export class PeerConnection implements PeerLinkOwner {
     this.stats.addPrevious(downloaded, uploaded)
   }
 
-  // What the choice of blocks reads and does (`RequestingPeer`, `TimeCriticalPeer`).
-
+  /** What it has, as far as is known. */
   get pieces(): Bitfield | 'all' {
     return this.isSeed ? 'all' : this.availability.have
-  }
-
-  get allowedFast(): readonly PieceIndex[] {
-    return this.hints.allowedFast
-  }
-
-  get suggested(): readonly PieceIndex[] {
-    return this.hints.suggested
-  }
-
-  get desiredQueueSize(): number {
-    return this.download.desiredSize
-  }
-
-  get numRequests(): number {
-    return this.download.length
-  }
-
-  get isChoking(): boolean {
-    return this.peerChoking
-  }
-
-  get isSnubbed(): boolean {
-    return this.download.snubbed
-  }
-
-  get isOnParole(): boolean {
-    return this.onParole
-  }
-
-  get downloadRate(): number {
-    return this.stats.downloadPayloadRate()
-  }
-
-  hasRequest(piece: PieceIndex, block: BlockIndex): boolean {
-    // what is asked for is not picked again, but for requests that timed out or were cancelled
-    return this.download.hasDoubtful && (this.hasSent(piece, block) || this.hasQueued(piece, block))
-  }
-
-  hasSent(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.sent.indexOf(piece, block) >= 0
-  }
-
-  hasQueued(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.queued.indexOf(piece, block) >= 0
-  }
-
-  addRequest(piece: PieceIndex, block: BlockIndex, busy: boolean, options: number): boolean {
-    if (busy && this.download.hasBusy) return false
-    return this.#request(piece, block, busy, false, options)
-  }
-
-  addTimeCritical(piece: PieceIndex, block: BlockIndex, busy: boolean): boolean {
-    return this.#request(piece, block, busy, true, 0)
-  }
-
-  #request(piece: PieceIndex, block: BlockIndex, busy: boolean, front: boolean, options: number): boolean {
-    const host = this.host!
-    if (this.disconnecting || host.uploadMode || !host.markRequested(this, piece, block, options)) return false
-    this.download.add(piece, block, host.geometry!.blockSize(piece, block), busy, front)
-    return true
-  }
-
-  get canRequestTimeCritical(): boolean {
-    const { download } = this
-    return (
-      !this.disconnecting &&
-      !this.peerChoking &&
-      this.amInterested &&
-      !this.onParole &&
-      !download.snubbed &&
-      !this.host!.uploadMode &&
-      download.length <= download.desiredSize * 2
-    )
-  }
-
-  downloadQueueTime(extraBytes: number): number {
-    return this.download.queueTime(extraBytes) * 1000
-  }
-
-  makeTimeCritical(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.download.moveToFront(piece, block)
-  }
-
-  sendRequests(): void {
-    this.download.sendQueued()
   }
 
   hasPiece(piece: PieceIndex): boolean {
@@ -346,12 +258,10 @@ export class PeerConnection implements PeerLinkOwner {
   // ---- life ------------------------------------------------------------------------------------
 
   linkConnected(): void {
-    const { counters } = this.session
     this.connecting = false
-    counters.inc(C.PEER_NUM_PEERS_HALF_OPEN, -1)
-    counters.inc(C.PEER_NUM_PEERS_CONNECTED)
+    countConnected(this.session.counters)
     this.lastReceive = this.session.turn.now
-    this.#countOverhead(this.stats.receivedSynAck(isV6(this.endpoint[0])))
+    this.traffic.connected()
     if (this.host?.gracefulPause) {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
@@ -405,7 +315,7 @@ export class PeerConnection implements PeerLinkOwner {
       counters.inc(C.PEER_ERROR_TCP_PEERS)
       counters.inc(this.outgoing ? C.PEER_ERROR_OUTGOING_PEERS : C.PEER_ERROR_INCOMING_PEERS)
     }
-    this.#dropGauges()
+    countClosed(counters, this)
     this.link.close()
     this.download.close()
     this.uploads.queue.clear()
@@ -414,20 +324,6 @@ export class PeerConnection implements PeerLinkOwner {
     this.quota.detach(this)
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
-  }
-
-  #dropGauges(): void {
-    const { counters } = this.session
-    counters.inc(C.PEER_NUM_TCP_PEERS + socketCounter(this.socketType), -1)
-    counters.inc(this.connecting ? C.PEER_NUM_PEERS_HALF_OPEN : C.PEER_NUM_PEERS_CONNECTED, -1)
-    if (this.endgame) counters.inc(C.PEER_NUM_PEERS_END_GAME, -1)
-    if (this.amInterested) counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
-    if (this.peerInterested) counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
-    if (!this.amChoking) {
-      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
-      if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
-    }
-    if (!this.peerChoking) counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
   }
 
   /** Its class is exempt from upload slots. */
@@ -467,7 +363,7 @@ export class PeerConnection implements PeerLinkOwner {
     this.announcements.writeBitfield()
     this.dhtPort.afterBitfield()
     this.hashes.maybeRequest()
-    this.updateInterest()
+    this.interest.update()
   }
 
   // ---- what the peer has -----------------------------------------------------------------------
@@ -494,144 +390,25 @@ export class PeerConnection implements PeerLinkOwner {
   // ---- interest and choking ----------------------------------------------------------------------
 
   onChoke(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_CHOKE)
-    if (!this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED, -1)
-    this.peerChoking = true
-    this.setEndgame(false)
-    this.download.choked(this.supportsFast)
+    this.choking.onChoke()
   }
 
   onUnchoke(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_UNCHOKE)
-    if (this.peerChoking) this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_UNCHOKED)
-    this.peerChoking = false
-    this.download.unchoked()
-    if (this.amInterested) this.download.refill(C.PICKER_UNCHOKE_PIECE_PICKS)
+    this.choking.onUnchoke()
   }
 
   onInterested(): void {
-    const host = this.host!
-    this.session.counters.inc(C.SES_NUM_INCOMING_INTERESTED)
-    if (!this.peerInterested) {
-      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED)
-      this.peerInterested = true
-    }
-    if (this.disconnectIfRedundant() || host.gracefulPause) return
-    if (!this.amChoking) {
-      // it may have missed ours
-      M.encodeUnchoke(this.link.out())
-      this.session.counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
-      return
-    }
-    host.maybeUnchoke(this)
+    this.choking.onInterested()
   }
 
   onNotInterested(): void {
-    this.session.counters.inc(C.SES_NUM_INCOMING_NOT_INTERESTED)
-    if (this.peerInterested) {
-      this.session.counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED, -1)
-      this.becameUninterested = this.session.turn.now
-      this.peerInterested = false
-    }
-    if (!this.amChoking) this.host!.releaseUnchokeSlot(this)
-  }
-
-  /** @returns true if the peer was unchoked until now */
-  choke(): boolean {
-    if (this.amChoking || this.disconnecting) return false
-    const { counters } = this.session
-    if (this.entry?.optimisticallyUnchoked) {
-      this.entry.optimisticallyUnchoked = false
-      counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC, -1)
-    }
-    M.encodeChoke(this.link.out())
-    counters.inc(C.SES_NUM_OUTGOING_CHOKE)
-    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL, -1)
-    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED, -1)
-    this.amChoking = true
-    this.lastChoke = this.session.turn.now
-    this.uploads.choked()
-    return true
-  }
-
-  /** @returns true if the peer was choked until now */
-  unchoke(): boolean {
-    if (!this.amChoking || this.disconnecting || this.inHandshake || !this.host!.ready) return false
-    const { counters, turn } = this.session
-    this.uploads.sendSuggestions(2)
-    this.lastUnchoke = turn.now
-    M.encodeUnchoke(this.link.out())
-    counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)
-    counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_ALL)
-    if (!this.ignoresUnchokeSlots) counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED)
-    this.amChoking = false
-    this.uploadedAtLastUnchoke = this.stats.totalPayloadUpload()
-    return true
-  }
-
-  /**
-   * Looks again, at the end of the turn, whether the peer has something that is wanted.
-   *
-   * @param counter counts the pick that follows
-   */
-  updateInterest(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
-    if (this.#interestQueued || this.disconnecting) return
-    this.#interestQueued = true
-    this.session.turn.later(() => {
-      this.#interestQueued = false
-      if (this.disconnecting || !this.host!.ready || !this.availability.counted) return
-      if (this.host!.isInteresting(this)) this.becomeInterested(counter)
-      else this.becomeUninterested()
-      this.disconnectIfRedundant()
-    })
-  }
-
-  /** Tells the peer that it has what we want, and asks for it if it lets us. @param counter counts the pick */
-  becomeInterested(counter: number = C.PICKER_INTERESTING_PIECE_PICKS): void {
-    const host = this.host!
-    if (this.disconnecting || this.inHandshake || !host.ready) return
-    if (!this.amInterested) {
-      this.amInterested = true
-      this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED)
-      M.encodeInterested(this.link.out())
-      this.session.counters.inc(C.SES_NUM_OUTGOING_INTERESTED)
-    }
-    if (this.peerChoking && this.hints.allowedFast.length === 0) return
-    this.download.refill(counter)
-  }
-
-  becomeUninterested(): void {
-    if (!this.amInterested || this.disconnecting) return
-    this.amInterested = false
-    this.becameUninteresting = this.session.turn.now
-    this.session.counters.inc(C.PEER_NUM_PEERS_DOWN_INTERESTED, -1)
-    this.download.slowStart = false
-    if (this.disconnectIfRedundant()) return
-    M.encodeNotInterested(this.link.out())
-    this.session.counters.inc(C.SES_NUM_OUTGOING_NOT_INTERESTED)
+    this.choking.onNotInterested()
   }
 
   setEndgame(on: boolean): void {
     if (this.endgame === on) return
     this.endgame = on
     this.session.counters.inc(C.PEER_NUM_PEERS_END_GAME, on ? 1 : -1)
-  }
-
-  /** Closes connections of no use to either side. @returns true if it did */
-  disconnectIfRedundant(): boolean {
-    const host = this.host
-    if (this.disconnecting || host === null || !this.session.settings.closeRedundantConnections) return false
-    if (host.geometry === null || this.#interestQueued || this.inHandshake) return false
-    if (!this.uploadOnly) return false
-    if (host.uploadOnly && host.ready) {
-      this.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
-      return true
-    }
-    if (!this.amInterested && this.availability.bitfieldReceived && host.ready) {
-      this.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
-      return true
-    }
-    return false
   }
 
   // ---- downloading -------------------------------------------------------------------------------
@@ -756,37 +533,12 @@ export class PeerConnection implements PeerLinkOwner {
   onUnknown(_id: number, _payload: Uint8Array): void {}
 
   linkReceived(payload: number, protocol: number): void {
-    this.lastReceive = this.session.turn.now
-    this.stats.receivedBytes(payload, protocol)
-    this.session.counters.inc(C.NET_ON_READ_COUNTER)
-    this.session.counters.inc(C.SOCK_BUFS_SOCKET_RECV_SIZE3 + sizeClass(payload + protocol))
-    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    if (!this.#isUnreported) this.host?.receivedBytes(payload, protocol)
-    this.quota.received(this, payload + protocol)
+    this.traffic.received(payload, protocol)
     this.receiving.received()
   }
 
   linkSent(payload: number, protocol: number): void {
-    const { now } = this.session.turn
-    this.lastSent = now
-    if (payload > 0) this.lastSentPayload = now
-    this.stats.sentBytes(payload, protocol)
-    this.session.counters.inc(C.NET_ON_WRITE_COUNTER)
-    this.session.counters.inc(C.SOCK_BUFS_SOCKET_SEND_SIZE3 + sizeClass(payload + protocol))
-    this.#countOverhead(this.stats.transceivedIpPacket(payload + protocol, isV6(this.endpoint[0])))
-    if (!this.#isUnreported) this.host?.sentBytes(payload, protocol)
-    this.quota.sent(this, payload + protocol)
-  }
-
-  /** What goes through it is not the torrent's business (`report_web_seed_downloads`). */
-  get #isUnreported(): boolean {
-    return this.isWebSeed && !this.session.settings.reportWebSeedDownloads
-  }
-
-  /** Headers count both ways: what goes one way is acknowledged the other. */
-  #countOverhead(bytes: number): void {
-    this.session.counters.inc(C.NET_SENT_IP_OVERHEAD_BYTES, bytes)
-    this.session.counters.inc(C.NET_RECV_IP_OVERHEAD_BYTES, bytes)
+    this.traffic.sent(payload, protocol)
   }
 
   linkDrained(): void {
@@ -798,14 +550,4 @@ export class PeerConnection implements PeerLinkOwner {
   sendQuota(): number {
     return this.quota.sendQuota(this, this.link.unsentBytes)
   }
-}
-
-/** Which of the `sock_bufs` metrics a read or write of so many bytes is counted in: powers of two, 8 to 2^20. */
-function sizeClass(bytes: number): number {
-  return Math.min(31 - Math.clz32((bytes >> 3) | 1), 17)
-}
-
-/** Offset of the gauge that counts sockets of a kind; there is none for WebRTC. */
-function socketCounter(kind: SocketType): number {
-  return kind > SocketType.rtc ? kind - 1 : kind
 }

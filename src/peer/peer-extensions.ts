@@ -106,7 +106,7 @@ export class PeerExtensions {
       if (piece !== null) peer.availability.onDontHave(piece)
     }
     peer.session.counters.inc(C.SES_NUM_INCOMING_EXTENDED)
-    peer.disconnectIfRedundant()
+    peer.interest.disconnectIfRedundant()
   }
 
   #onHandshake(payload: Uint8Array): void {
@@ -136,6 +136,6 @@ export class PeerExtensions {
     const peer = this.#peer
     peer.peerUploadOnly = on
     peer.host!.peerUploadOnly(peer, on)
-    peer.disconnectIfRedundant()
+    peer.interest.disconnectIfRedundant()
   }
 }

@@ -36,7 +36,7 @@ export class PeerHints {
     if (!this.#lacks(piece)) return
     if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
     this.allowedFast.push(piece)
-    if (peer.availability.counted && peer.hasPiece(piece) && peer.host!.wantsPiece(piece)) peer.becomeInterested()
+    if (peer.availability.counted && peer.hasPiece(piece) && peer.host!.wantsPiece(piece)) peer.interest.begin()
   }
 
   /** A piece of the torrent that is not here. */

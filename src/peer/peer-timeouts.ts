@@ -21,7 +21,7 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
     host.ready &&
     !peer.peerInterested &&
     !peer.inHandshake &&
-    peer.becameUninterested + SUPER_SEED_PATIENCE_MS < now
+    peer.choking.interestLostAt + SUPER_SEED_PATIENCE_MS < now
   ) {
     peer.announcements.showPiece(NO_PIECE, host.pieceToSuperSeed(peer))
   }
@@ -72,7 +72,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
   if (silence > patience * 1000 && peer.uploads.queue.readingBytes === 0) {
     return end(peer, LibtorrentErrors.timedOutInactivity)
   }
-  const idle = now - Math.max(peer.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)
+  const idle = now - Math.max(peer.choking.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)
   if (
     !peer.amChoking &&
     peer.peerInterested &&
@@ -89,8 +89,8 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     !peer.amInterested &&
     !peer.peerInterested &&
     full &&
-    now - peer.becameUninterested > useless &&
-    now - peer.becameUninteresting > useless
+    now - peer.choking.interestLostAt > useless &&
+    now - peer.interest.lostAt > useless
   ) {
     return end(peer, LibtorrentErrors.timedOutNoInterest)
   }

@@ -98,7 +98,7 @@ export class PeerUploads implements UploadPort {
     this.queue.request(run, admitted)
     if (peer.disconnecting) return
     if (admitted) host.alert(peer, { kind: 'incomingRequests', run })
-    else if (turn.now - CHOKE_GRACE_MS > peer.lastChoke) this.#tooManyRequests()
+    else if (turn.now - CHOKE_GRACE_MS > peer.choking.lastChoke) this.#tooManyRequests()
   }
 
   onCancel(piece: number, begin: number, length: number): void {

@@ -50,9 +50,9 @@ export class PieceAnnouncements {
     if (peer.inHandshake || peer.disconnecting || !this.#sentBitfield) return
     peer.hints.pieceIsHere(piece)
     const redundant = peer.hasPiece(piece)
-    if (peer.amInterested && redundant) peer.updateInterest()
+    if (peer.amInterested && redundant) peer.interest.update()
     if (redundant && !peer.session.settings.sendRedundantHave) return
-    if (peer.disconnectIfRedundant()) return
+    if (peer.interest.disconnectIfRedundant()) return
     // a seed has no use for it: not worth a packet of its own
     M.encodeHave(redundant ? peer.link.outWithNext() : peer.link.out(), piece)
     peer.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)

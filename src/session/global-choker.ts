@@ -169,10 +169,10 @@ class ChokeFace implements UnchokePeer {
     return this.peer.stats.totalPayloadUpload() - this.peer.uploadedAtLastRound
   }
   get uploadedSinceUnchoked(): number {
-    return this.peer.stats.totalPayloadUpload() - this.peer.uploadedAtLastUnchoke
+    return this.peer.stats.totalPayloadUpload() - this.peer.choking.uploadedAtLastUnchoke
   }
   get timeOfLastUnchoke(): number {
-    return this.peer.lastUnchoke
+    return this.peer.choking.lastUnchoke
   }
   get isChoked(): boolean {
     return this.peer.amChoking

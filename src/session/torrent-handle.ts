@@ -363,7 +363,7 @@ export class TorrentHandle {
       const end = last ?? content.geometry.piecesOfFile(content.geometry.lastFileOfPiece(first)).end - 1
       if (content.geometry.piece(end) === null) return
       torrent.sequential = true
-      if (!content.haveAll) torrent.needPicker().setSequentialRange(first, end)
+      if (!content.haveAll) torrent.needPicker().cursors.setRange(first, end)
     })
   }
 

@@ -20,6 +20,7 @@ import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import { FileProgress } from './file-progress.ts'
 import type { HashTrees } from './hash-trees.ts'
 import type { PickerLoops } from './pick-blocks.ts'
+import { viewDownloads } from './picker-views.ts'
 import { PiecePicker } from './piece-picker.ts'
 import { decision, differingBlocks, NOTHING_DECIDED, PieceProofs, type ProofHost } from './piece-proofs.ts'
 import { PieceTransfers } from './piece-transfers.ts'
@@ -139,20 +140,20 @@ export class Content {
   }
 
   get numHave(): number {
-    if (this.picker !== null) return this.picker.numHave()
+    if (this.picker !== null) return this.picker.counts.numHave()
     return this.haveAll ? this.geometry.numPieces : 0
   }
 
   haveBits(): Bitfield {
-    return this.picker === null ? new Bitfield(this.geometry.numPieces, this.haveAll) : this.picker.haveBits()
+    return this.picker === null ? new Bitfield(this.geometry.numPieces, this.haveAll) : this.picker.counts.haveBits()
   }
 
   get isSeed(): boolean {
-    return this.haveAll || this.picker?.isSeeding() === true
+    return this.haveAll || this.picker?.counts.isSeeding() === true
   }
 
   get isFinished(): boolean {
-    return this.haveAll || this.picker?.isFinished() === true
+    return this.haveAll || this.picker?.counts.isFinished() === true
   }
 
   wants(piece: PieceIndex): boolean {
@@ -187,7 +188,7 @@ export class Content {
 
   /** Forgets what is only needed while something is missing. */
   dropPicker(): void {
-    if (this.picker === null || !this.picker.isSeeding()) return
+    if (this.picker === null || !this.picker.counts.isSeeding()) return
     this.haveAll = true
     this.picker = null
     this.fileProgress = null
@@ -237,11 +238,12 @@ export class Content {
       const done = this.haveAll ? total : 0
       return { total, done, wanted: total, wantedDone: done }
     }
-    let done = picker.bytesOf(picker.have())
-    let wantedDone = picker.bytesOf(picker.haveWant())
-    for (const piece of picker.downloadQueue()) {
+    const { counts } = picker
+    let done = counts.bytesOf(counts.have())
+    let wantedDone = counts.bytesOf(counts.haveWant())
+    for (const piece of viewDownloads(picker)) {
       if (picker.havePiece(piece.index)) continue
-      const payload = picker.pieceSize(piece.index) - picker.padBytesInPiece(piece.index)
+      const payload = picker.pieceSize(piece.index) - counts.padBytes(piece.index)
       let bytes = 0
       for (let at = 0; at < payload; at += BLOCK_SIZE) {
         if (picker.isDownloaded(piece.index, at / BLOCK_SIZE)) bytes += Math.min(BLOCK_SIZE, payload - at)
@@ -249,7 +251,7 @@ export class Content {
       done += bytes
       if (picker.piecePriority(piece.index) > 0) wantedDone += bytes
     }
-    return { total, done, wanted: picker.bytesOf(picker.want()), wantedDone }
+    return { total, done, wanted: counts.bytesOf(counts.want()), wantedDone }
   }
 
   // ---- blocks ------------------------------------------------------------------------------------
@@ -476,7 +478,7 @@ export class Content {
     this.proofs?.passed(piece)
     this.#host.piecePassed(piece, from, blockHashes)
     this.fileProgress?.pieceDone(piece, file => this.#host.fileCompleted(file))
-    if (picker.isFinished()) this.#host.wantedComplete()
+    if (picker.counts.isFinished()) this.#host.wantedComplete()
   }
 
   /**

@@ -2,6 +2,7 @@
  * What the connections of a torrent see of it: each of their events goes to the one or two parts it concerns.
  */
 
+import { PeerLogAlert } from '../alert/log-alerts.ts'
 import type { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
@@ -19,6 +20,7 @@ import type { Slot } from '../storage/slab.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { postClosed, postNotice } from './peer-notices.ts'
+import { viewPiece } from './picker-views.ts'
 import { requestBlocks } from './request-blocks.ts'
 import { pieceToSuperSeed } from './super-seeding.ts'
 import type { Torrent } from './torrent.ts'
@@ -192,8 +194,8 @@ export class PeerGate implements PeerHost {
     const picker = content?.picker ?? null
     if (picker === null || !torrent.ready || this.uploadOnly) return false
     const { settings } = env
-    const before = peer.numRequests
-    requestBlocks(peer, {
+    const before = peer.download.length
+    requestBlocks(peer.picking, {
       picker,
       numPeers: torrent.swarm.size,
       isSequential: torrent.sequential,
@@ -204,7 +206,7 @@ export class PeerGate implements PeerHost {
       pieceExtentAffinity: settings.pieceExtentAffinity,
       prioritizePartialPieces: settings.prioritizePartialPieces,
     })
-    return peer.numRequests > before
+    return peer.download.length > before
   }
 
   markRequested(peer: PeerConnection, piece: PieceIndex, block: BlockIndex, options: number): boolean {
@@ -225,8 +227,10 @@ export class PeerGate implements PeerHost {
   }
 
   freeBlocks(piece: PieceIndex): number {
-    const info = this.#torrent.content?.picker?.pieceInfo(piece)
-    return info === undefined ? 0 : info.blocksInPiece - info.finished - info.writing - info.requested
+    const picker = this.#torrent.content?.picker ?? null
+    if (picker === null) return 0
+    const { blocksInPiece, finished, writing, requested } = viewPiece(picker, piece)
+    return blocksInPiece - finished - writing - requested
   }
 
   leaseSlot(peer: PeerConnection, piece: PieceIndex, block: BlockIndex): Slot {

@@ -10,6 +10,7 @@ import {
   NO_PEER,
   type PeerRef,
 } from './downloading-pieces.ts'
+import type { PickCursors } from './pick-cursors.ts'
 import { type PeerPieces, type PieceMap, PieceState } from './piece-map.ts'
 
 /** How to pick; a bit mask. At most one of `rarestFirst` and `sequential`; neither means random pieces. */
@@ -57,9 +58,8 @@ export function newPickerLoops(): PickerLoops {
 export interface PickSource {
   readonly map: PieceMap
   readonly downloads: DownloadingPieces
-  /** First piece that is neither ours nor filtered, and one past the last. */
-  readonly cursor: PieceIndex
-  readonly reverseCursor: PieceIndex
+  /** Between them are the pieces that are neither ours nor filtered. */
+  readonly cursors: PickCursors
   blocksInPiece(piece: PieceIndex): number
   /** Blocks that are not all padding. */
   payloadBlocks(piece: PieceIndex): number
@@ -217,7 +217,8 @@ export class BlockChooser {
 
   /** Pieces of top priority in order of rank, then all in order of index. */
   #pickSequential(): PickerFlags {
-    const { map, cursor, reverseCursor } = this.#source
+    const { map } = this.#source
+    const { cursor, reverseCursor } = this.#source.cursors
     let flags: PickerFlags = 0
     map.freshen()
     // Those at the head of the order. A common piece of top priority may rank behind a rare one of another: it is taken
@@ -251,11 +252,9 @@ export class BlockChooser {
 
   /** In sequential mode the range between the cursors is done already. */
   #alreadyInSequence(piece: PieceIndex): boolean {
-    return (
-      (this.#options & PickOption.sequential) !== 0 &&
-      piece >= this.#source.cursor &&
-      piece < this.#source.reverseCursor
-    )
+    if ((this.#options & PickOption.sequential) === 0) return false
+    const { cursor, reverseCursor } = this.#source.cursors
+    return piece >= cursor && piece < reverseCursor
   }
 
   #pickMostCommon(): PickerFlags {

@@ -67,7 +67,9 @@ export class PieceDeadlines {
   tick(now: number): void {
     const { content, swarm, ready } = this.#torrent
     const picker = content?.picker ?? null
-    if (picker !== null && ready) this.#pieces?.request(swarm.connections, picker, now)
+    if (picker === null || !ready || this.#pieces === null || this.#pieces.size === 0) return
+    const peers = swarm.connections.map(peer => peer.picking)
+    this.#pieces.request(peers, picker, now)
   }
 
   #end(piece: PieceIndex, flags: number): void {

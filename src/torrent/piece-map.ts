@@ -109,6 +109,11 @@ export class PieceMap {
     return this.place[piece] === FLUSHED
   }
 
+  /** Nothing is left to pick of it: flushed or filtered. */
+  isDone(piece: PieceIndex): boolean {
+    return this.place[piece] === FLUSHED || this.priority[piece] === 0
+  }
+
   isWanted(piece: PieceIndex): boolean {
     return (this.wanted[piece >> 3]! & (0x80 >> (piece & 7))) !== 0
   }

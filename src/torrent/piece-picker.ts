@@ -18,53 +18,9 @@ import {
   PickOption,
   type PickOptions,
 } from './pick-blocks.ts'
+import { PickCursors } from './pick-cursors.ts'
+import { PieceCounts } from './piece-counts.ts'
 import { FLUSHED, type PeerPieces, PieceMap, PieceState } from './piece-map.ts'
-
-/** A set of pieces, as far as its size in bytes depends on it. */
-export interface PieceCount {
-  readonly numPieces: number
-  /** Bytes of those pieces that are pad files. */
-  readonly padBytes: number
-  /** The last piece, which may be shorter, is one of them. */
-  readonly lastPiece: boolean
-}
-
-/** State of one block of a piece in flight. */
-export interface BlockView {
-  readonly state: BlockState
-  readonly peer: PeerRef
-  /** Peers the block is asked from. */
-  readonly numPeers: number
-}
-
-/** Snapshot of a piece in flight. */
-export interface PieceView {
-  readonly index: PieceIndex
-  readonly blocksInPiece: number
-  readonly finished: number
-  readonly writing: number
-  readonly requested: number
-  readonly passedHashCheck: boolean
-  readonly locked: boolean
-  readonly hashing: boolean
-}
-
-/** Lengths of the four download queues. */
-export interface QueueSizes {
-  readonly partial: number
-  readonly full: number
-  readonly finished: number
-  readonly zeroPrio: number
-}
-
-/** How one piece stands. */
-export interface PieceStats {
-  readonly peerCount: number
-  /** Bucket in the pick order, lower is picked first; -1: not pickable. */
-  readonly rank: number
-  readonly flushed: boolean
-  readonly downloading: boolean
-}
 
 /** The counters of blocks of a piece are 15 bits wide in libtorrent; larger pieces are refused when loading. */
 export const MAX_BLOCKS_PER_PIECE = (1 << 15) - 1
@@ -78,28 +34,17 @@ export class PiecePicker {
   readonly totalSize: number
   readonly blocksPerPiece: number
   readonly blockSize: number
+  readonly #blocksInLast: number
+
+  /** Which pieces are had and wanted, and how many. To be read only: only the picker tells it of changes. */
+  readonly counts: PieceCounts
   /** @internal */
   readonly map: PieceMap
   /** @internal */
   readonly downloads: DownloadingPieces
+  /** Between which pieces there is something to pick. */
+  readonly cursors: PickCursors
   readonly #chooser: BlockChooser
-  readonly #blocksInLast: number
-  readonly #have: Bitfield
-  readonly #padBytes = new Map<PieceIndex, number>()
-
-  // Counts of pieces and of their pad bytes. `filtered`: priority 0 and not had; `haveFiltered`: and had.
-  #numHave = 0
-  #numFiltered = 0
-  #numHaveFiltered = 0
-  #allPad = 0
-  #havePad = 0
-  #filteredPad = 0
-  #haveFilteredPad = 0
-
-  // Every piece below the cursor and from the reverse cursor on is flushed or filtered. When all are, the
-  // cursor is `numPieces` and the reverse cursor 0.
-  #cursor: PieceIndex = 0
-  #reverseCursor: PieceIndex
 
   /**
    * @param totalSize   bytes of the torrent, above 0
@@ -114,11 +59,12 @@ export class PiecePicker {
     this.blocksPerPiece = Math.ceil(pieceLength / this.blockSize)
     if (this.blocksPerPiece > MAX_BLOCKS_PER_PIECE) throw new RangeError('PiecePicker: pieces are too large')
     this.numPieces = Math.ceil(totalSize / pieceLength)
-    this.#blocksInLast = Math.ceil((totalSize - (this.numPieces - 1) * pieceLength) / this.blockSize)
-    this.#reverseCursor = this.numPieces
-    this.#have = new Bitfield(this.numPieces)
+    const lastPieceSize = totalSize - (this.numPieces - 1) * pieceLength
+    this.#blocksInLast = Math.ceil(lastPieceSize / this.blockSize)
     this.map = new PieceMap(this.numPieces, rng)
-    this.downloads = new DownloadingPieces(this.blocksPerPiece)
+    this.counts = new PieceCounts(this.map, pieceLength, lastPieceSize)
+    this.downloads = new DownloadingPieces(this.map, this)
+    this.cursors = new PickCursors(this.map)
     this.#chooser = new BlockChooser(this, rng, loops)
   }
 
@@ -134,7 +80,7 @@ export class PiecePicker {
 
   /** Blocks that are not all padding; padding is at the end of a piece. */
   payloadBlocks(piece: PieceIndex): number {
-    const pad = this.#padBytes.size === 0 ? 0 : (this.#padBytes.get(piece) ?? 0)
+    const pad = this.counts.padBytes(piece)
     if (pad === 0) return this.blocksInPiece(piece)
     return Math.ceil((this.pieceSize(piece) - pad) / this.blockSize)
   }
@@ -156,18 +102,8 @@ export class PiecePicker {
    * all padding counts as had at once.
    */
   setPadBytes(piece: PieceIndex, bytes: number): void {
-    this.#padBytes.set(piece, bytes)
-    this.#allPad += bytes
-    const filtered = this.map.priority[piece] === 0
-    if (this.havePiece(piece)) {
-      this.#havePad += bytes
-      if (filtered) this.#haveFilteredPad += bytes
-    } else if (filtered) this.#filteredPad += bytes
+    this.counts.setPadBytes(piece, bytes)
     if (bytes === this.pieceSize(piece)) this.weHave(piece)
-  }
-
-  padBytesInPiece(piece: PieceIndex): number {
-    return this.#padBytes.get(piece) ?? 0
   }
 
   // ---- availability
@@ -206,40 +142,16 @@ export class PiecePicker {
     else this.map.decBits(pieces)
   }
 
-  /** Peers counted as having everything. */
-  numSeeds(): number {
-    return this.map.seeds
-  }
-
-  /** Full copies in the swarm, ours included, and thousandths of the next one. `[1, 0]` shape: `[copies, fraction]`. */
-  distributedCopies(): [copies: number, fraction: number] {
-    let min = Number.MAX_SAFE_INTEGER
-    let atMin = 0
-    for (let i = 0; i < this.numPieces; i++) {
-      const count = this.map.peerCount[i]! + (this.map.flushed(i) ? 1 : 0)
-      if (count < min) {
-        min = count
-        atMin = 1
-      } else if (count === min) atMin++
-    }
-    return [min + this.map.seeds, Math.floor(((this.numPieces - atMin) * 1000) / this.numPieces)]
-  }
-
   // ---- have and want
 
   /** Its hash was right; it may not be on disk yet. */
   havePiece(piece: PieceIndex): boolean {
-    return this.#have.getBit(piece)
+    return this.counts.has(piece)
   }
 
   /** It is ours and on disk. */
   isFlushed(piece: PieceIndex): boolean {
     return this.map.flushed(piece)
-  }
-
-  /** The pieces we have, as the `bitfield` message packs them. Not a copy: read only. */
-  haveBits(): Bitfield {
-    return this.#have
   }
 
   /** Pieces on disk: what resume data records. A new object. */
@@ -251,7 +163,7 @@ export class PiecePicker {
 
   /** True if the peer has a piece that we want and do not have. */
   isInteresting(pieces: PeerPieces): boolean {
-    if (this.numWantLeft() === 0) return false
+    if (this.counts.numWantLeft() === 0) return false
     if (pieces === 'all') return true
     const theirs = pieces.data()
     const { wanted } = this.map
@@ -264,73 +176,6 @@ export class PiecePicker {
     return this.map.isWanted(piece)
   }
 
-  numHave(): number {
-    return this.#numHave
-  }
-
-  /**
-   * Pieces wanted and not had.
-   *
-   * Deviation: libtorrent adds the pieces had and filtered, which are not missing.
-   */
-  numWantLeft(): number {
-    return this.numPieces - this.#numHave - this.#numFiltered
-  }
-
-  /** Every wanted piece is had. */
-  isFinished(): boolean {
-    return this.numPieces - this.#numFiltered <= this.#numHave
-  }
-
-  isSeeding(): boolean {
-    return this.#numHave === this.numPieces
-  }
-
-  /** Pieces not filtered, had or not. */
-  want(): PieceCount {
-    return {
-      numPieces: this.numPieces - this.#numFiltered - this.#numHaveFiltered,
-      padBytes: this.#allPad - this.#filteredPad - this.#haveFilteredPad,
-      lastPiece: this.map.priority[this.numPieces - 1] !== 0,
-    }
-  }
-
-  /** Pieces had of those not filtered. */
-  haveWant(): PieceCount {
-    const last = this.numPieces - 1
-    return {
-      numPieces: this.#numHave - this.#numHaveFiltered,
-      padBytes: this.#havePad - this.#haveFilteredPad,
-      lastPiece: this.havePiece(last) && this.map.priority[last] !== 0,
-    }
-  }
-
-  /** Pieces had. */
-  have(): PieceCount {
-    return { numPieces: this.#numHave, padBytes: this.#havePad, lastPiece: this.havePiece(this.numPieces - 1) }
-  }
-
-  allPieces(): PieceCount {
-    return { numPieces: this.numPieces, padBytes: this.#allPad, lastPiece: true }
-  }
-
-  /** Bytes of a set of pieces, padding not counted. */
-  bytesOf(count: PieceCount): number {
-    let bytes = count.numPieces * this.pieceLength - count.padBytes
-    if (count.lastPiece) bytes -= this.pieceLength - this.pieceSize(this.numPieces - 1)
-    return bytes
-  }
-
-  /** Lowest piece not had (and not filtered); `numPieces` if there is none. */
-  get cursor(): PieceIndex {
-    return this.#cursor
-  }
-
-  /** One past the highest piece not had (and not filtered); 0 if there is none. */
-  get reverseCursor(): PieceIndex {
-    return this.#reverseCursor
-  }
-
   /** The piece is ours and on disk, whatever was in flight of it. */
   weHave(piece: PieceIndex): void {
     const { map } = this
@@ -340,32 +185,22 @@ export class PiecePicker {
     const dp = this.downloads.find(piece)
     if (dp !== undefined) {
       if (dp.locked) return
-      this.downloads.remove(dp, map.queue(piece))
-      map.state[piece] = PieceState.open
+      this.downloads.remove(dp)
     }
-    this.#accountHave(piece)
+    this.counts.gained(piece)
     map.takeOut(before, place)
     map.place[piece] = FLUSHED
-    this.#tightenCursors(piece)
+    this.cursors.tighten(piece)
   }
 
   /** Every piece is ours. */
   weHaveAll(): void {
     const { map } = this
     this.downloads.clear()
-    map.state.fill(PieceState.open)
     map.place.fill(FLUSHED)
-    map.wanted.fill(0)
     map.clearOrder()
-    this.#have.setAll()
-    this.#numHaveFiltered += this.#numFiltered
-    this.#numFiltered = 0
-    this.#haveFilteredPad += this.#filteredPad
-    this.#filteredPad = 0
-    this.#numHave = this.numPieces
-    this.#havePad = this.#allPad
-    this.#cursor = this.numPieces
-    this.#reverseCursor = 0
+    this.counts.gainedAll()
+    this.cursors.close()
   }
 
   /** Takes a piece back: it is lost, or was never there. Also drops what is in flight of it. */
@@ -373,14 +208,12 @@ export class PiecePicker {
     const { map } = this
     const before = map.rank(piece)
     const dp = this.downloads.find(piece)
-    if (dp !== undefined) {
-      this.downloads.remove(dp, map.queue(piece))
-      map.state[piece] = PieceState.open
-    } else if (!map.flushed(piece)) return
-    this.#accountLost(piece)
+    if (dp !== undefined) this.downloads.remove(dp)
+    else if (!map.flushed(piece)) return
+    this.counts.lost(piece)
     if (map.flushed(piece)) {
       map.place[piece] = 0
-      if (map.priority[piece] !== 0) this.#widenCursors(piece)
+      if (map.priority[piece] !== 0) this.cursors.widen(piece)
     }
     map.moved(piece, before)
   }
@@ -390,7 +223,7 @@ export class PiecePicker {
     const dp = this.downloads.find(piece)
     if (dp === undefined || dp.locked) return
     dp.passedHashCheck = true
-    this.#accountHave(piece)
+    this.counts.gained(piece)
     if (dp.finished === this.blocksInPiece(piece)) this.weHave(piece)
   }
 
@@ -410,49 +243,23 @@ export class PiecePicker {
    * @returns true if the piece changed from filtered to not, or the reverse
    */
   setPiecePriority(piece: PieceIndex, priority: DownloadPriority): boolean {
-    const { map } = this
+    const { map, downloads } = this
     const old = map.priority[piece]!
     if (old === priority) return false
     const before = map.rank(piece)
-    const pad = this.padBytesInPiece(piece)
-    const had = this.havePiece(piece)
     map.priority[piece] = priority
     const flipped = (old === 0) !== (priority === 0)
     if (flipped) {
-      const sign = priority === 0 ? 1 : -1
-      if (had) {
-        this.#numHaveFiltered += sign
-        this.#haveFilteredPad += sign * pad
-      } else {
-        this.#numFiltered += sign
-        this.#filteredPad += sign * pad
-        map.setWanted(piece, priority !== 0)
-      }
+      this.counts.filterChanged(piece)
       if (!map.flushed(piece)) {
-        if (priority === 0) this.#tightenCursors(piece)
-        else this.#widenCursors(piece)
+        if (priority === 0) this.cursors.tighten(piece)
+        else this.cursors.widen(piece)
       }
     }
-    const dp = this.downloads.find(piece)
-    if (dp !== undefined) this.#requeue(dp, before)
+    const dp = downloads.find(piece)
+    if (dp !== undefined) downloads.requeue(dp, before)
     else map.moved(piece, before)
     return flipped
-  }
-
-  /**
-   * Limits sequential picking to a range, until pieces of it complete.
-   *
-   * @param last inclusive
-   */
-  setSequentialRange(first: PieceIndex, last: PieceIndex): void {
-    this.#cursor = first
-    this.#reverseCursor = last + 1
-    while (this.#cursor < this.numPieces && this.#isDone(this.#cursor)) this.#cursor++
-    while (this.#reverseCursor > 0 && this.#isDone(this.#reverseCursor - 1)) this.#reverseCursor--
-    if (this.#cursor >= this.#reverseCursor) {
-      this.#cursor = this.numPieces
-      this.#reverseCursor = 0
-    }
   }
 
   // ---- picking
@@ -507,11 +314,6 @@ export class PiecePicker {
     return this.blockState(piece, block) >= BlockState.writing
   }
 
-  /** On disk. */
-  isFinishedBlock(piece: PieceIndex, block: BlockIndex): boolean {
-    return this.blockState(piece, block) === BlockState.finished
-  }
-
   blockState(piece: PieceIndex, block: BlockIndex): BlockState {
     if (this.map.flushed(piece)) return BlockState.finished
     const dp = this.downloads.find(piece)
@@ -553,20 +355,20 @@ export class PiecePicker {
     let dp = downloads.find(piece)
     if (dp === undefined) {
       if (options & PickOption.pieceExtentAffinity) this.#chooser.recordOpened(piece)
-      dp = this.#open(piece)
-      if (reverse) this.#setReverse(piece, true)
+      dp = downloads.open(piece)
+      if (reverse) downloads.setReverse(piece, true)
     }
     const state = downloads.state(dp, block)
     if (state >= BlockState.writing) {
-      this.#settle(dp, before)
+      downloads.settle(dp, before)
       return false
     }
-    if (!reverse) this.#setReverse(piece, false)
-    else if (dp.requested === 0) this.#setReverse(piece, true)
+    if (!reverse) downloads.setReverse(piece, false)
+    else if (dp.requested === 0) downloads.setReverse(piece, true)
     const asked = state === BlockState.requested ? downloads.numPeers(dp, block) : 0
     if (asked === 0) dp.requested++
     downloads.set(dp, block, BlockState.requested, peer, asked + 1)
-    this.#requeue(dp, before)
+    downloads.requeue(dp, before)
     return true
   }
 
@@ -579,16 +381,16 @@ export class PiecePicker {
     const { map, downloads } = this
     if (map.flushed(piece)) return false
     const before = map.rank(piece)
-    const dp = downloads.find(piece) ?? this.#open(piece)
+    const dp = downloads.find(piece) ?? downloads.open(piece)
     const state = downloads.state(dp, block)
     if (state >= BlockState.writing) {
-      this.#settle(dp, before)
+      downloads.settle(dp, before)
       return false
     }
     if (state === BlockState.requested) dp.requested--
     dp.writing++
     downloads.set(dp, block, BlockState.writing, peer, 0)
-    this.#requeue(dp, before)
+    downloads.requeue(dp, before)
     return true
   }
 
@@ -612,7 +414,7 @@ export class PiecePicker {
     dp.requested -= count
     dp.writing += count
     for (let b = first; b < first + count; b++) downloads.set(dp, b, BlockState.writing, peer, 0)
-    this.#requeue(dp, before)
+    downloads.requeue(dp, before)
   }
 
   /** The block is on disk. `NO_PEER` keeps the attribution there is. */
@@ -620,10 +422,10 @@ export class PiecePicker {
     const { map, downloads } = this
     if (map.flushed(piece)) return
     const before = map.rank(piece)
-    const dp = downloads.find(piece) ?? this.#open(piece)
+    const dp = downloads.find(piece) ?? downloads.open(piece)
     const state = downloads.state(dp, block)
     if (state === BlockState.finished) {
-      this.#settle(dp, before)
+      downloads.settle(dp, before)
       return
     }
     if (state === BlockState.requested) dp.requested--
@@ -631,33 +433,35 @@ export class PiecePicker {
     dp.finished++
     const keep = peer === NO_PEER && state === BlockState.writing
     downloads.set(dp, block, BlockState.finished, keep ? downloads.peer(dp, block) : peer, 0)
-    this.#requeue(dp, before)
+    downloads.requeue(dp, before)
     if (dp.passedHashCheck && !dp.hashing && dp.finished === this.blocksInPiece(piece)) this.weHave(piece)
   }
 
   /** A block in memory was given up before it reached the disk: it may be asked for again. */
   markAsCanceled(piece: PieceIndex, block: BlockIndex): void {
-    const dp = this.downloads.find(piece)
-    if (dp === undefined || this.downloads.state(dp, block) !== BlockState.writing) return
+    const { downloads } = this
+    const dp = downloads.find(piece)
+    if (dp === undefined || downloads.state(dp, block) !== BlockState.writing) return
     const before = this.map.rank(piece)
     dp.writing--
-    this.downloads.set(dp, block, BlockState.none, NO_PEER, 0)
-    this.#settle(dp, before)
+    downloads.set(dp, block, BlockState.none, NO_PEER, 0)
+    downloads.settle(dp, before)
   }
 
   /** Writing the block failed: it is open again, the piece is locked until `restorePiece` and, if it passed, no longer had. */
   writeFailed(piece: PieceIndex, block: BlockIndex): void {
-    const dp = this.downloads.find(piece)
+    const { downloads } = this
+    const dp = downloads.find(piece)
     if (dp === undefined) return
-    const state = this.downloads.state(dp, block)
+    const state = downloads.state(dp, block)
     if (state === BlockState.finished) return
     const before = this.map.rank(piece)
     if (state === BlockState.writing) dp.writing--
     else if (state === BlockState.requested) dp.requested--
-    this.downloads.set(dp, block, BlockState.none, NO_PEER, 0)
+    downloads.set(dp, block, BlockState.none, NO_PEER, 0)
     this.#unpass(dp)
     dp.locked = true
-    this.#settle(dp, before)
+    downloads.settle(dp, before)
   }
 
   /**
@@ -677,7 +481,7 @@ export class PiecePicker {
     }
     downloads.set(dp, block, BlockState.none, NO_PEER, 0)
     dp.requested--
-    this.#settle(dp, before)
+    downloads.settle(dp, before)
   }
 
   /** Forgets a peer in all attributions: its entry leaves the peer list. Requests are `abortDownload`'s. */
@@ -696,10 +500,6 @@ export class PiecePicker {
     if (this.map.flushed(piece)) return true
     const dp = this.downloads.find(piece)
     return dp !== undefined && dp.finished + dp.writing === this.blocksInPiece(piece)
-  }
-
-  isHashing(piece: PieceIndex): boolean {
-    return this.downloads.find(piece)?.hashing === true
   }
 
   /** A hash job for the piece was handed to the disk. */
@@ -734,7 +534,7 @@ export class PiecePicker {
     dp.locked = false
     this.#unpass(dp)
     if (blocks.length === 0) {
-      this.#close(dp, before)
+      downloads.close(dp, before)
       return
     }
     const payload = this.payloadBlocks(piece)
@@ -745,254 +545,31 @@ export class PiecePicker {
       else if (state === BlockState.finished) dp.finished--
       downloads.set(dp, block, BlockState.none, NO_PEER, 0)
     }
-    this.#settle(dp, before)
-  }
-
-  /** How the piece stands, also if it is not in flight. */
-  pieceInfo(piece: PieceIndex): PieceView {
-    const dp = this.downloads.find(piece)
-    const blocksInPiece = this.blocksInPiece(piece)
-    if (dp === undefined) {
-      return {
-        index: piece,
-        blocksInPiece,
-        finished: this.map.flushed(piece) ? blocksInPiece : 0,
-        writing: 0,
-        requested: 0,
-        passedHashCheck: this.map.flushed(piece),
-        locked: false,
-        hashing: false,
-      }
-    }
-    const { finished, writing, requested, passedHashCheck, locked, hashing } = dp
-    return { index: piece, blocksInPiece, finished, writing, requested, passedHashCheck, locked, hashing }
-  }
-
-  pieceStats(piece: PieceIndex): PieceStats {
-    return {
-      peerCount: this.map.availability(piece),
-      rank: this.map.rank(piece),
-      flushed: this.map.flushed(piece),
-      downloading: this.isDownloading(piece),
-    }
-  }
-
-  /** Pieces in flight: partial ones, then full, finished, and those no longer wanted; each by index. */
-  downloadQueue(): PieceView[] {
-    const out: PieceView[] = []
-    for (const queue of this.downloads.queues) for (const dp of queue) out.push(this.pieceInfo(dp.index))
-    return out
+    downloads.settle(dp, before)
   }
 
   downloadQueueSize(): number {
     return this.downloads.size
   }
 
-  downloadQueueSizes(): QueueSizes {
-    const [partial, full, finished, zeroPrio] = this.downloads.queues
-    return {
-      partial: partial!.length,
-      full: full!.length,
-      finished: finished!.length,
-      zeroPrio: zeroPrio!.length,
-    }
-  }
-
-  /** Blocks of a piece in flight; empty if it is not. */
-  blocks(piece: PieceIndex): BlockView[] {
-    const { downloads } = this
-    const dp = downloads.find(piece)
-    const out: BlockView[] = []
-    if (dp === undefined) return out
-    const count = this.blocksInPiece(piece)
-    for (let b = 0; b < count; b++) {
-      out.push({ state: downloads.state(dp, b), peer: downloads.peer(dp, b), numPeers: downloads.numPeers(dp, b) })
-    }
-    return out
-  }
-
-  // ---- internals
-
-  #open(piece: PieceIndex): DownloadingPiece {
-    const filtered = this.map.priority[piece] === 0
-    const queue = filtered ? PieceState.zeroPrio : PieceState.downloading
-    this.map.state[piece] = queue
-    return this.downloads.add(piece, queue, this.blocksInPiece(piece), this.payloadBlocks(piece))
-  }
-
-  /** Drops everything in flight of a piece. */
-  #close(dp: DownloadingPiece, before: number): void {
-    this.downloads.remove(dp, this.map.queue(dp.index))
-    this.map.state[dp.index] = PieceState.open
-    this.map.moved(dp.index, before)
-  }
-
-  /** After blocks were given up: the piece leaves when nothing but padding is left of it. */
-  #settle(dp: DownloadingPiece, before: number): void {
-    const pad = this.blocksInPiece(dp.index) - this.payloadBlocks(dp.index)
-    if (dp.taken() <= pad && !dp.hashing) this.#close(dp, before)
-    else this.#requeue(dp, before)
-  }
-
-  #setReverse(piece: PieceIndex, reverse: boolean): void {
-    const { state } = this.map
-    const now = state[piece]!
-    if (reverse && now <= PieceState.full) state[piece] = now + PieceState.downloadingReverse
-    else if (!reverse && now > PieceState.open) state[piece] = now - PieceState.downloadingReverse
-  }
-
-  /** Puts a piece in flight into the queue and the bucket its counts call for. */
-  #requeue(dp: DownloadingPiece, before: number): void {
-    const { map } = this
-    const piece = dp.index
-    const reverse = map.isReverse(piece) ? PieceState.downloadingReverse : 0
-    let next: number
-    if (map.priority[piece] === 0) next = PieceState.zeroPrio
-    else if (dp.taken() < this.blocksInPiece(piece)) next = PieceState.downloading + reverse
-    else if (dp.requested > 0) next = PieceState.full + reverse
-    else next = PieceState.finished
-    if (next !== map.state[piece]) {
-      const from = map.queue(piece)
-      map.state[piece] = next
-      this.downloads.move(dp, from, map.queue(piece))
-    }
-    map.moved(piece, before)
-  }
-
   #unpass(dp: DownloadingPiece): void {
     if (!dp.passedHashCheck) return
     dp.passedHashCheck = false
-    this.#accountLost(dp.index)
+    this.counts.lost(dp.index)
   }
 
-  #accountHave(piece: PieceIndex): void {
-    if (this.#have.getBit(piece)) return
-    this.#have.setBit(piece)
-    this.map.setWanted(piece, false)
-    this.#numHave++
-    const pad = this.padBytesInPiece(piece)
-    this.#havePad += pad
-    if (this.map.priority[piece] !== 0) return
-    this.#numFiltered--
-    this.#filteredPad -= pad
-    this.#numHaveFiltered++
-    this.#haveFilteredPad += pad
-  }
-
-  #accountLost(piece: PieceIndex): void {
-    if (!this.#have.getBit(piece)) return
-    this.#have.clearBit(piece)
-    this.#numHave--
-    const pad = this.padBytesInPiece(piece)
-    this.#havePad -= pad
-    if (this.map.priority[piece] !== 0) {
-      this.map.setWanted(piece, true)
-      return
-    }
-    this.#numFiltered++
-    this.#filteredPad += pad
-    this.#numHaveFiltered--
-    this.#haveFilteredPad -= pad
-  }
-
-  /** Nothing is left to pick of it: flushed or filtered. */
-  #isDone(piece: PieceIndex): boolean {
-    return this.map.place[piece] === FLUSHED || this.map.priority[piece] === 0
-  }
-
-  /** A piece became flushed or filtered. */
-  #tightenCursors(piece: PieceIndex): void {
-    if (piece === this.#cursor) {
-      while (this.#cursor < this.#reverseCursor && this.#isDone(this.#cursor)) this.#cursor++
-    }
-    if (piece === this.#reverseCursor - 1) {
-      while (this.#reverseCursor > this.#cursor && this.#isDone(this.#reverseCursor - 1)) this.#reverseCursor--
-    }
-    if (this.#cursor >= this.#reverseCursor) {
-      this.#cursor = this.numPieces
-      this.#reverseCursor = 0
-    }
-  }
-
-  /** A piece is to be picked again. */
-  #widenCursors(piece: PieceIndex): void {
-    if (piece < this.#cursor) this.#cursor = piece
-    if (piece >= this.#reverseCursor) this.#reverseCursor = piece + 1
-  }
-
-  /** The counts and the order agree with the pieces. Throws an `Error` if not; O(pieces), for tests. */
+  /** Its parts agree with themselves and with each other. Throws an `Error` if not; O(pieces), for tests. */
   checkInvariant(): void {
     const { map, downloads } = this
     map.checkInvariant()
-    let have = 0
-    let filtered = 0
-    let haveFiltered = 0
-    let havePad = 0
-    let filteredPad = 0
-    let haveFilteredPad = 0
+    downloads.checkInvariant()
+    this.counts.checkInvariant()
+    this.cursors.checkInvariant()
     for (let i = 0; i < this.numPieces; i++) {
       const dp = downloads.find(i)
+      if (map.flushed(i) && dp !== undefined) throw new Error(`PiecePicker: ${i} is flushed and in flight`)
       const had = map.flushed(i) || dp?.passedHashCheck === true
-      expect(had === this.havePiece(i), `have bit of ${i}`)
-      expect(!(map.flushed(i) && dp !== undefined), `${i} is flushed and in flight`)
-      expect((dp === undefined) === (map.state[i] === PieceState.open), `state of ${i}`)
-      const off = map.priority[i] === 0
-      expect(map.isWanted(i) === (!had && !off), `wanted bit of ${i}`)
-      const pad = this.padBytesInPiece(i)
-      if (had) {
-        have++
-        havePad += pad
-      }
-      if (off && had) {
-        haveFiltered++
-        haveFilteredPad += pad
-      } else if (off) {
-        filtered++
-        filteredPad += pad
-      }
-      if (!this.#isDone(i)) expect(map.priority[i]! > 0, `${i} is done`)
+      if (had !== this.havePiece(i)) throw new Error(`PiecePicker: the have bit of ${i} is wrong`)
     }
-    expect(have === this.#numHave && havePad === this.#havePad, 'pieces had')
-    expect(filtered === this.#numFiltered && filteredPad === this.#filteredPad, 'pieces filtered')
-    expect(haveFiltered === this.#numHaveFiltered && haveFilteredPad === this.#haveFilteredPad, 'had and filtered')
-    if (this.#cursor === this.numPieces) expect(this.#reverseCursor === 0, 'cursors of a finished torrent')
-    else {
-      expect(this.#cursor < this.#reverseCursor, 'cursors are in order')
-      expect(!this.#isDone(this.#cursor), 'cursor is at an open piece')
-      expect(!this.#isDone(this.#reverseCursor - 1), 'reverse cursor is after an open piece')
-    }
-    let queued = 0
-    for (let q = 0; q < downloads.queues.length; q++) {
-      let last = -1
-      for (const dp of downloads.queues[q]!) {
-        queued++
-        expect(dp.index > last, `queue ${q} is sorted`)
-        last = dp.index
-        expect(map.queue(dp.index) === q, `queue of ${dp.index}`)
-        expect(downloads.find(dp.index) === dp, `lookup of ${dp.index}`)
-        this.#checkBlocks(dp, q)
-      }
-    }
-    expect(queued === downloads.size, 'every piece in flight is in one queue')
   }
-
-  #checkBlocks(dp: DownloadingPiece, queue: number): void {
-    const counts = [0, 0, 0, 0]
-    const total = this.blocksInPiece(dp.index)
-    for (let b = 0; b < total; b++) {
-      const state = this.downloads.state(dp, b)
-      counts[state]!++
-      const asked = this.downloads.numPeers(dp, b)
-      expect(state === BlockState.requested ? asked > 0 : asked === 0, `peers of block ${dp.index}:${b}`)
-    }
-    expect(counts[1] === dp.requested && counts[2] === dp.writing && counts[3] === dp.finished, `counts of ${dp.index}`)
-    expect((this.map.priority[dp.index] === 0) === (queue === PieceState.zeroPrio), `zero priority of ${dp.index}`)
-    if (queue === PieceState.downloading) expect(counts[0]! > 0, `${dp.index} has an open block`)
-    if (queue === PieceState.full) expect(counts[0] === 0 && dp.requested > 0, `${dp.index} is full`)
-    if (queue === PieceState.finished) expect(dp.finished + dp.writing === total, `${dp.index} is finished`)
-  }
-}
-
-function expect(claim: boolean, what: string): void {
-  if (!claim) throw new Error(`PiecePicker: not so: ${what}`)
 }

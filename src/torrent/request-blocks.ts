@@ -82,7 +82,7 @@ const NOTHING: RequestOutcome = { tried: true, picked: [], flags: 0 }
 export function pickOptionsFor(peer: RequestingPeer, context: RequestContext): PickOptions {
   let options = peer.pickOptions
   if (context.isSequential) options |= PickOption.sequential
-  else if (context.picker.numHave() < context.initialPickerThreshold) options |= PickOption.prioritizePartials
+  else if (context.picker.counts.numHave() < context.initialPickerThreshold) options |= PickOption.prioritizePartials
   else {
     options |= PickOption.rarestFirst
     if (peer.isSnubbed) options |= PickOption.reverse
@@ -129,7 +129,7 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
   )
   const outcome = { tried: true, picked, flags }
   const noBusyBlocks =
-    (context.strictEndGameMode && picker.downloadQueueSize() < picker.numWantLeft()) || peer.numRequests > 0
+    (context.strictEndGameMode && picker.downloadQueueSize() < picker.counts.numWantLeft()) || peer.numRequests > 0
 
   let busy: BlockId = -1
   for (let i = 0; i < picked.length; i++) {

@@ -8,6 +8,7 @@ import { PeerInfo } from '../peer/peer-info.ts'
 import { BlockState } from './downloading-pieces.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
 import type { PeerEntry } from './peer-entry.ts'
+import { distributedCopies, viewBlocks, viewDownloads } from './picker-views.ts'
 import { seedRankOf } from './seed-rank.ts'
 import type { Torrent } from './torrent.ts'
 import { flagsOf } from './torrent-flags.ts'
@@ -96,7 +97,7 @@ export function buildStatus(torrent: Torrent, flags: StatusFlags): TorrentStatus
   if (flags & H.queryPieces) st.pieces = content.haveBits().toArray()
   if (flags & H.queryVerifiedPieces) st.verifiedPieces = torrent.seedMode?.verified.toArray() ?? []
   if (flags & H.queryDistributedCopies && content.picker !== null) {
-    const [copies, fraction] = content.picker.distributedCopies()
+    const [copies, fraction] = distributedCopies(content.picker.map)
     st.distributedFullCopies = copies
     st.distributedFraction = fraction
     st.distributedCopies = copies + fraction / 1000
@@ -200,9 +201,9 @@ export function buildDownloadQueue(torrent: Torrent): PartialPieceInfo[] {
     const { receiving } = peer.download
     if (receiving !== null) progress.set(`${receiving.block.piece}:${receiving.block.block}`, receiving.bytes)
   }
-  return picker.downloadQueue().map(view => {
+  return viewDownloads(picker).map(view => {
     const { index: pieceIndex, blocksInPiece, finished, writing, requested } = view
-    const blocks = picker.blocks(pieceIndex).map((block, b): BlockInfo => {
+    const blocks = viewBlocks(picker, pieceIndex).map((block, b): BlockInfo => {
       const blockSize = content.geometry.blockSize(pieceIndex, b)
       return {
         peer: swarm.entry(block.peer)?.endpoint() ?? ['0.0.0.0', 0],
@@ -224,7 +225,7 @@ export function buildFileProgress(torrent: Torrent, pieceGranularity: boolean): 
   if (torrent.isSeed) return Array.from({ length: files.numFiles() }, (_, i) => files.fileSize(i))
   const out = content.fileProgress?.toArray() ?? new Array<number>(files.numFiles()).fill(0)
   if (pieceGranularity || picker === null) return out
-  for (const view of picker.downloadQueue()) {
+  for (const view of viewDownloads(picker)) {
     if (picker.havePiece(view.index)) continue
     for (let b = 0; b < view.blocksInPiece; b++) {
       if (!picker.isDownloaded(view.index, b)) continue

@@ -399,7 +399,7 @@ export class Swarm implements PeerListHost {
 
   /** @param counter counts the picks that follow */
   updateInterest(counter?: number): void {
-    for (const peer of this.connections) peer.updateInterest(counter)
+    for (const peer of this.connections) peer.interest.update(counter)
   }
 }
 

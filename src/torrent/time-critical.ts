@@ -3,6 +3,7 @@
 import type { BlockIndex, PieceIndex } from '../core/brands.ts'
 import { BlockState, type PeerRef } from './downloading-pieces.ts'
 import type { BlockId } from './pick-blocks.ts'
+import { viewBlocks, viewPiece } from './picker-views.ts'
 import type { PeerPieces } from './piece-map.ts'
 import type { PiecePicker } from './piece-picker.ts'
 
@@ -154,7 +155,7 @@ export class TimeCritical {
   /** How many times over the piece should have been here; -1: nothing is to be asked for. */
   #timedOut(entry: Entry, picker: PiecePicker, now: number): number {
     if (picker.havePiece(entry.piece)) return -1
-    const info = picker.pieceInfo(entry.piece)
+    const info = viewPiece(picker, entry.piece)
     if (info.finished + info.writing + info.requested < info.blocksInPiece) return 0
     if (entry.lastRequested < 0) entry.lastRequested = now
     if (this.#averageTime === 0 || info.requested === 0) return -1
@@ -218,7 +219,7 @@ function firstOpen(picker: PiecePicker, piece: PieceIndex): BlockIndex {
 
 /** The block of a stalled piece that fewest peers are asked for, if it is not more than `timedOut`; -1 for none. */
 function leastAsked(picker: PiecePicker, piece: PieceIndex, timedOut: number): BlockIndex {
-  const blocks = picker.blocks(piece)
+  const blocks = viewBlocks(picker, piece)
   let chosen = -1
   let fewest = timedOut + 1
   for (let b = 0; b < blocks.length; b++) {

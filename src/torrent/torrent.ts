@@ -290,7 +290,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   tellUploadOnly(): void {
     if (this.superSeeding) return
     for (const peer of this.swarm.connections.slice()) {
-      if (this.uploadOnly) peer.becomeUninterested()
+      if (this.uploadOnly) peer.interest.end()
       peer.extensions.sendUploadOnly(this.uploadOnly)
     }
   }

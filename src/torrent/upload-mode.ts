@@ -26,12 +26,12 @@ export class UploadMode {
     if (on) {
       this.#since = torrent.env.turn.now
       for (const peer of swarm.connections) {
-        if (peer.uploadOnly) peer.updateInterest()
+        if (peer.uploadOnly) peer.interest.update()
         peer.download.cancelAll()
       }
     } else {
       for (const entry of swarm.known?.entries() ?? []) entry.lastConnected = 0
-      for (const peer of swarm.connections) peer.updateInterest()
+      for (const peer of swarm.connections) peer.interest.update()
     }
     torrent.listsChanged()
   }

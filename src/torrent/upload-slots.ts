@@ -30,7 +30,7 @@ export class UploadSlots {
   unchoke(peer: PeerConnection): boolean {
     const torrent = this.#torrent
     if (!peer.ignoresUnchokeSlots && !this.hasFree) return false
-    if (!peer.unchoke()) return false
+    if (!peer.choking.unchoke()) return false
     if (!peer.ignoresUnchokeSlots) {
       torrent.swarm.numUploads++
       torrent.env.choker.unchoked(peer)
@@ -42,7 +42,7 @@ export class UploadSlots {
   /** @returns whether the peer is choked now and was not before */
   choke(peer: PeerConnection): boolean {
     const torrent = this.#torrent
-    if (!peer.choke()) return false
+    if (!peer.choking.choke()) return false
     if (!peer.ignoresUnchokeSlots) {
       torrent.swarm.numUploads--
       torrent.env.choker.choked(peer)

@@ -78,8 +78,8 @@ describe('floods', () => {
       arena.sim.run(5000)
       for (const connection of arena.victim.engine.connections) {
         expect(connection.link.unsentBytes).toBeLessThan(2_000_000)
-        expect(connection.suggested.length).toBeLessThanOrEqual(64)
-        expect(connection.allowedFast.length).toBeLessThanOrEqual(64)
+        expect(connection.hints.suggested.length).toBeLessThanOrEqual(64)
+        expect(connection.hints.allowedFast.length).toBeLessThanOrEqual(64)
         expect(connection.download.length).toBeLessThan(1000)
       }
       peer.close()

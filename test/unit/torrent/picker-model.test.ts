@@ -3,6 +3,7 @@ import { Bitfield } from '../../../src/core/bitfield.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 import { BlockState } from '../../../src/torrent/downloading-pieces.ts'
 import { type BlockId, PickOption } from '../../../src/torrent/pick-blocks.ts'
+import { viewPiece } from '../../../src/torrent/picker-views.ts'
 import { PiecePicker } from '../../../src/torrent/piece-picker.ts'
 
 const BLOCK = 16384
@@ -132,7 +133,7 @@ class Model {
   checkNothingLeft(peer: ModelPeer): void {
     const { picker } = this
     for (let piece = 0; piece < this.pieces; piece++) {
-      if (!peer.has.getBit(piece) || !picker.isWanted(piece) || picker.pieceInfo(piece).locked) continue
+      if (!peer.has.getBit(piece) || !picker.isWanted(piece) || viewPiece(picker, piece).locked) continue
       for (let b = 0; b < picker.blocksInPiece(piece); b++) {
         if (picker.blockState(piece, b) === BlockState.none) throw new Error(`block ${piece}:${b} was not given`)
       }
@@ -146,7 +147,7 @@ class Model {
     peer.requests.delete(id)
     const piece = this.picker.pieceOf(id)
     const block = this.picker.blockOf(id)
-    if (this.picker.pieceInfo(piece).locked) {
+    if (viewPiece(this.picker, piece).locked) {
       this.picker.abortDownload(piece, block, peer.ref)
       return
     }
@@ -209,7 +210,7 @@ class Model {
   check(): void {
     const { picker } = this
     picker.checkInvariant()
-    expect(picker.numHave()).toBe(this.have.size)
+    expect(picker.counts.numHave()).toBe(this.have.size)
     let wanted = 0
     for (let i = 0; i < this.pieces; i++) {
       let count = 0
@@ -218,9 +219,9 @@ class Model {
       if (picker.havePiece(i) !== this.have.has(i)) throw new Error(`have of ${i}`)
       if (!this.have.has(i) && picker.piecePriority(i) > 0) wanted++
     }
-    expect(picker.numWantLeft()).toBe(wanted)
-    expect(picker.isFinished()).toBe(wanted === 0)
-    expect(picker.bytesOf(picker.allPieces())).toBe(picker.totalSize)
+    expect(picker.counts.numWantLeft()).toBe(wanted)
+    expect(picker.counts.isFinished()).toBe(wanted === 0)
+    expect(picker.counts.bytesOf(picker.counts.allPieces())).toBe(picker.totalSize)
     for (const peer of this.peers) {
       let interesting = false
       for (let i = 0; i < this.pieces && !interesting; i++) interesting = peer.has.getBit(i) && picker.isWanted(i)
@@ -258,7 +259,7 @@ test('a swarm without failures downloads everything, asking for no block twice b
       return { ref: i + 1, has, queue: [] as BlockId[] }
     })
     let requests = 0
-    for (let turn = 0; !picker.isSeeding(); turn++) {
+    for (let turn = 0; !picker.counts.isSeeding(); turn++) {
       expect(turn, `seed ${seed} gets on`).toBeLessThan(2000)
       const peer = peers[rng.below(peers.length)]!
       if (peer.queue.length === 0) {

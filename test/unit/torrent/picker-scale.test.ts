@@ -72,6 +72,6 @@ test('a million pieces: the picker takes some ten bytes for each', () => {
     map.place.byteLength +
     map.order.byteLength +
     map.wanted.byteLength +
-    picker.haveBits().data().byteLength
+    picker.counts.haveBits().data().byteLength
   expect(bytes / PIECES).toBeLessThan(13)
 })

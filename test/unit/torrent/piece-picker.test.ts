@@ -4,6 +4,7 @@ import { PickerFlags } from '../../../src/core/enums.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 import { BlockState } from '../../../src/torrent/downloading-pieces.ts'
 import { type BlockId, PickOption, type PickOptions } from '../../../src/torrent/pick-blocks.ts'
+import { distributedCopies, viewBlocks, viewDownloads, viewPiece } from '../../../src/torrent/picker-views.ts'
 import type { PeerPieces } from '../../../src/torrent/piece-map.ts'
 import { PiecePicker } from '../../../src/torrent/piece-picker.ts'
 
@@ -248,14 +249,14 @@ describe('sequential', () => {
 
   test('a range limits the sequence, and what is outside comes after it', () => {
     const picker = setup(6, { availability: '111111' })
-    picker.setSequentialRange(2, 3)
+    picker.cursors.setRange(2, 3)
     expect(pick(picker, 'all', 8, sequential).pieces).toEqual([2, 3])
     expect(pick(picker, 'all', 24, sequential).pieces).toHaveLength(6)
   })
 
   test('the cursors enclose what is neither had nor filtered', () => {
     const picker = setup(5)
-    const cursors = () => [picker.cursor, picker.reverseCursor]
+    const cursors = () => [picker.cursors.cursor, picker.cursors.reverseCursor]
     expect(cursors()).toEqual([0, 5])
     picker.weHave(0)
     picker.weHave(3)
@@ -400,14 +401,10 @@ describe('blocks', () => {
     expect(picker.markAsDownloading(0, 2, 5)).toBe(true)
     expect([state(), picker.numPeers(0, 2), picker.downloader(0, 2)]).toEqual([BlockState.requested, 1, 5])
     expect(picker.markAsWriting(0, 2, 5)).toBe(true)
-    expect([state(), picker.isDownloaded(0, 2), picker.isFinishedBlock(0, 2)]).toEqual([
-      BlockState.writing,
-      true,
-      false,
-    ])
+    expect([state(), picker.isDownloaded(0, 2)]).toEqual([BlockState.writing, true])
     expect(picker.markAsDownloading(0, 2, 6)).toBe(false)
     picker.markAsFinished(0, 2)
-    expect([state(), picker.isFinishedBlock(0, 2), picker.downloader(0, 2)]).toEqual([BlockState.finished, true, 5])
+    expect([state(), picker.isDownloaded(0, 2), picker.downloader(0, 2)]).toEqual([BlockState.finished, true, 5])
     picker.checkInvariant()
     expect(picker.downloaders(0)).toEqual([0, 0, 5, 0])
   })
@@ -437,7 +434,7 @@ describe('blocks', () => {
     picker.markAsWriting(0, 1, 5)
     picker.markAsCanceled(0, 0)
     expect(picker.blockState(0, 0)).toBe(BlockState.none)
-    expect(picker.pieceInfo(0).writing).toBe(1)
+    expect(viewPiece(picker, 0).writing).toBe(1)
     picker.checkInvariant()
   })
 
@@ -445,9 +442,9 @@ describe('blocks', () => {
     const picker = setup(1, { availability: '1' })
     for (let b = 0; b < PER_PIECE; b++) picker.markAsWriting(0, b, 5)
     picker.piecePassed(0)
-    expect([picker.havePiece(0), picker.isFlushed(0), picker.isFinished()]).toEqual([true, false, true])
+    expect([picker.havePiece(0), picker.isFlushed(0), picker.counts.isFinished()]).toEqual([true, false, true])
     picker.writeFailed(0, 1)
-    expect([picker.havePiece(0), picker.pieceInfo(0).locked, picker.numWantLeft()]).toEqual([false, true, 1])
+    expect([picker.havePiece(0), viewPiece(picker, 0).locked, picker.counts.numWantLeft()]).toEqual([false, true, 1])
     picker.checkInvariant()
   })
 
@@ -466,7 +463,7 @@ describe('blocks', () => {
     for (let b = 0; b < PER_PIECE; b++) picker.markAsWriting(0, b, 5)
     picker.lockPiece(0)
     picker.restorePiece(0, [1, 3])
-    expect(picker.blocks(0).map(b => b.state)).toEqual([2, 0, 2, 0])
+    expect(viewBlocks(picker, 0).map(b => b.state)).toEqual([2, 0, 2, 0])
     expect(pick(picker, 'all', 10).blocks).toEqual([
       [0, 1],
       [0, 3],
@@ -478,7 +475,7 @@ describe('blocks', () => {
     expect(picker.blocksInPiece(1)).toBe(1)
     expect(pick(picker, 'all', 10).blocks).toEqual([[1, 0]])
     complete(picker, 1)
-    expect(picker.isSeeding()).toBe(true)
+    expect(picker.counts.isSeeding()).toBe(true)
   })
 
   test('a piece smaller than a block is one block', () => {
@@ -486,14 +483,14 @@ describe('blocks', () => {
     picker.addPeerPieces('all')
     expect([picker.numPieces, picker.blocksPerPiece, picker.blockSize]).toEqual([3, 1, 1000])
     expect(pick(picker, 'all', 10).blocks).toHaveLength(3)
-    expect(picker.bytesOf(picker.want())).toBe(2500)
+    expect(picker.counts.bytesOf(picker.counts.want())).toBe(2500)
   })
 })
 
 describe('queues', () => {
   test('a piece moves from partial over full to finished, and to zero priority', () => {
     const picker = setup(3, { availability: '111' })
-    const sizes = () => Object.values(picker.downloadQueueSizes())
+    const sizes = () => picker.downloads.queues.map(queue => queue.length)
     picker.markAsDownloading(0, 0, 1)
     expect(sizes()).toEqual([1, 0, 0, 0])
     for (let b = 1; b < PER_PIECE; b++) picker.markAsDownloading(0, b, 1)
@@ -513,8 +510,8 @@ describe('queues', () => {
     const picker = setup(5, { availability: '11111' })
     for (const piece of [4, 2, 3]) picker.markAsDownloading(piece, 0, 1)
     for (let b = 0; b < PER_PIECE; b++) picker.markAsDownloading(3, b, 2)
-    expect(picker.downloadQueue().map(p => p.index)).toEqual([2, 4, 3])
-    expect(picker.downloadQueue()[2]).toMatchObject({ requested: 4, finished: 0, writing: 0, blocksInPiece: 4 })
+    expect(viewDownloads(picker).map(p => p.index)).toEqual([2, 4, 3])
+    expect(viewDownloads(picker)[2]).toMatchObject({ requested: 4, finished: 0, writing: 0, blocksInPiece: 4 })
   })
 
   test('a passed piece is had at once, and flushed when its last block is on disk', () => {
@@ -522,11 +519,11 @@ describe('queues', () => {
     for (let b = 0; b < PER_PIECE; b++) picker.markAsWriting(0, b, 1)
     expect(picker.isPieceFinished(0)).toBe(true)
     picker.piecePassed(0)
-    expect([picker.havePiece(0), picker.isFlushed(0), picker.numHave()]).toEqual([true, false, 1])
-    expect(picker.haveBits().getBit(0)).toBe(true)
+    expect([picker.havePiece(0), picker.isFlushed(0), picker.counts.numHave()]).toEqual([true, false, 1])
+    expect(picker.counts.haveBits().getBit(0)).toBe(true)
     expect(picker.flushedBits().getBit(0)).toBe(false)
     for (let b = 0; b < PER_PIECE; b++) picker.markAsFinished(0, b)
-    expect([picker.isFlushed(0), picker.numHave(), picker.downloadQueueSize()]).toEqual([true, 1, 0])
+    expect([picker.isFlushed(0), picker.counts.numHave(), picker.downloadQueueSize()]).toEqual([true, 1, 0])
     picker.checkInvariant()
   })
 
@@ -534,7 +531,7 @@ describe('queues', () => {
     const picker = setup(1, { availability: '1' })
     for (let b = 0; b < PER_PIECE; b++) picker.markAsFinished(0, b, 1)
     picker.startedHashJob(0)
-    expect([picker.isHashing(0), picker.isFlushed(0)]).toEqual([true, false])
+    expect([viewPiece(picker, 0).hashing, picker.isFlushed(0)]).toEqual([true, false])
     picker.completedHashJob(0)
     picker.piecePassed(0)
     expect(picker.isFlushed(0)).toBe(true)
@@ -544,15 +541,23 @@ describe('queues', () => {
 describe('counts', () => {
   test('wanted, had and both are counted with filtered pieces apart', () => {
     const picker = setup(5, { have: '**   ', priority: '40404', lastPieceBlocks: 1 })
-    expect(picker.want()).toEqual({ numPieces: 3, padBytes: 0, lastPiece: true })
-    expect(picker.have()).toEqual({ numPieces: 2, padBytes: 0, lastPiece: false })
-    expect(picker.haveWant()).toEqual({ numPieces: 1, padBytes: 0, lastPiece: false })
-    expect(picker.bytesOf(picker.want())).toBe(2 * PIECE + BLOCK)
-    expect(picker.bytesOf(picker.allPieces())).toBe(picker.totalSize)
-    expect([picker.numWantLeft(), picker.isFinished(), picker.isSeeding()]).toEqual([2, false, false])
+    expect(picker.counts.want()).toEqual({ numPieces: 3, padBytes: 0, lastPiece: true })
+    expect(picker.counts.have()).toEqual({ numPieces: 2, padBytes: 0, lastPiece: false })
+    expect(picker.counts.haveWant()).toEqual({ numPieces: 1, padBytes: 0, lastPiece: false })
+    expect(picker.counts.bytesOf(picker.counts.want())).toBe(2 * PIECE + BLOCK)
+    expect(picker.counts.bytesOf(picker.counts.allPieces())).toBe(picker.totalSize)
+    expect([picker.counts.numWantLeft(), picker.counts.isFinished(), picker.counts.isSeeding()]).toEqual([
+      2,
+      false,
+      false,
+    ])
     picker.setPiecePriority(2, 0)
     picker.setPiecePriority(4, 0)
-    expect([picker.numWantLeft(), picker.isFinished(), picker.isSeeding()]).toEqual([0, true, false])
+    expect([picker.counts.numWantLeft(), picker.counts.isFinished(), picker.counts.isSeeding()]).toEqual([
+      0,
+      true,
+      false,
+    ])
   })
 
   test('padding is not downloaded and not counted', () => {
@@ -560,15 +565,15 @@ describe('counts', () => {
     picker.setPadBytes(1, BLOCK + 10)
     picker.setPadBytes(2, PIECE)
     expect(picker.isFlushed(2)).toBe(true)
-    expect(picker.numHave()).toBe(1)
-    expect(picker.bytesOf(picker.have())).toBe(0)
-    expect(picker.bytesOf(picker.want())).toBe(2 * PIECE - BLOCK - 10)
+    expect(picker.counts.numHave()).toBe(1)
+    expect(picker.counts.bytesOf(picker.counts.have())).toBe(0)
+    expect(picker.counts.bytesOf(picker.counts.want())).toBe(2 * PIECE - BLOCK - 10)
     // Only a block that is padding throughout is left out.
     expect(pick(picker, bits(' * '), 10).blocks).toHaveLength(PER_PIECE - 1)
     for (let b = 0; b < 3; b++) picker.markAsWriting(1, b, 1)
     expect(picker.isPieceFinished(1)).toBe(true)
     picker.setPiecePriority(1, 0)
-    expect(picker.bytesOf(picker.want())).toBe(PIECE)
+    expect(picker.counts.bytesOf(picker.counts.want())).toBe(PIECE)
     picker.checkInvariant()
   })
 
@@ -583,9 +588,9 @@ describe('counts', () => {
 
   test('a piece that is lost is wanted again', () => {
     const picker = setup(3, { availability: '111', have: '***' })
-    expect(picker.isSeeding()).toBe(true)
+    expect(picker.counts.isSeeding()).toBe(true)
     picker.weDontHave(1)
-    expect([picker.numHave(), picker.cursor, picker.reverseCursor]).toEqual([2, 1, 2])
+    expect([picker.counts.numHave(), picker.cursors.cursor, picker.cursors.reverseCursor]).toEqual([2, 1, 2])
     expect(pick(picker, 'all', 1).pieces).toEqual([1])
   })
 
@@ -594,16 +599,20 @@ describe('counts', () => {
     picker.markAsDownloading(1, 0, 1)
     picker.weHaveAll()
     picker.checkInvariant()
-    expect([picker.isSeeding(), picker.downloadQueueSize(), picker.haveBits().allSet()]).toEqual([true, 0, true])
-    expect(picker.haveWant().numPieces).toBe(2)
+    expect([picker.counts.isSeeding(), picker.downloadQueueSize(), picker.counts.haveBits().allSet()]).toEqual([
+      true,
+      0,
+      true,
+    ])
+    expect(picker.counts.haveWant().numPieces).toBe(2)
     expect(picker.isInteresting('all')).toBe(false)
   })
 
   test('distributed copies count whole copies, ours too, and what there is of the next', () => {
     const picker = setup(4, { availability: '2312', have: '  * ' })
-    expect(picker.distributedCopies()).toEqual([2, 250])
+    expect(distributedCopies(picker.map)).toEqual([2, 250])
     picker.addPeerPieces('all')
-    expect(picker.distributedCopies()).toEqual([3, 250])
+    expect(distributedCopies(picker.map)).toEqual([3, 250])
   })
 
   test('a peer is interesting if it has a piece that is wanted and not had', () => {
@@ -624,7 +633,7 @@ describe('availability', () => {
     picker.addPeerPieces('all')
     picker.incRefcount(2)
     expect(picker.availabilities()).toEqual([3, 3, 3, 3])
-    expect(picker.numSeeds()).toBe(2)
+    expect(picker.map.seeds).toBe(2)
     picker.removePeerPieces(bits('****'))
     picker.removePeerPieces('all')
     expect(picker.availabilities()).toEqual([1, 1, 1, 1])
