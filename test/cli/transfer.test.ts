@@ -234,6 +234,7 @@ describe('verify', () => {
     const none = await cli('verify', torrent, '--save-path', at('none'), '--json')
     expect(none.code).toBe(1)
     expect(none.command.events.at(-1)!['badPieces']).toHaveLength(Math.ceil((SIZE + 5) / 262144))
+    expect(existsSync(at('none'))).toBe(false)
   })
 })
 
