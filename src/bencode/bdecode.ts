@@ -53,9 +53,10 @@ const TOKENS = 2_000_000
  *
  * Bytes after the first value are ignored; `node.dataSection().length` tells where it ended.
  *
- * @throws BdecodeError
+ * @throws BdecodeError; TypeError if it is given anything but bytes
  */
 export function bdecodeNode(buffer: Uint8Array, limits?: BdecodeLimits): BdecodeNode {
+  checkBytes(buffer)
   const r = tryBdecode(buffer, limits)
   if (r.error !== BdecodeErrors.noError) throw new BdecodeError(r.error, r.position)
   return r.node
@@ -99,11 +100,22 @@ export class PacketBdecoder {
  * Strings are views of one private copy of `buffer`. Of a key that is there twice the last value counts.
  * Integers keep their exact value also where they do not fit 64 bits.
  *
- * @throws BdecodeError
+ * @throws BdecodeError; TypeError if it is given anything but bytes
  */
 export function bdecode(buffer: Uint8Array, limits?: BdecodeLimits): Entry {
+  checkBytes(buffer)
   const table = bdecodeNode(new Uint8Array(buffer), limits).table()!
   return plainValue(table)
+}
+
+/** From JavaScript anything may come; taken for bytes it would give misleading errors. Bytes of another realm are bytes. */
+function checkBytes(value: unknown): void {
+  if (ArrayBuffer.isView(value) && (value as Partial<Uint8Array>).BYTES_PER_ELEMENT === 1) return
+  throw new TypeError(`bdecode: expected a Uint8Array, not ${typeof value === 'object' ? kindOf(value) : typeof value}`)
+}
+
+function kindOf(value: object | null): string {
+  return value === null ? 'null' : (value.constructor?.name ?? 'an object')
 }
 
 /** A `Buffer` as what it also is: its `slice` and `subarray` would differ from those of a `Uint8Array`. */

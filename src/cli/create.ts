@@ -1,10 +1,11 @@
 /** `create`: makes a torrent of a file or a directory. */
 
-import { rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import {
   type CreateFileEntry,
   CreateTorrent,
+  defaultBlockSize,
   LibtorrentError,
   LibtorrentErrors,
   listFiles,
@@ -15,6 +16,7 @@ import {
 import { describeHashes, magnetOf } from './describe-torrent.ts'
 import { formatBytes, formatElapsed, formatRate } from './format.ts'
 import { type CommandContext, CommandError, UsageError } from './io.ts'
+import { LOCAL_LIMITS } from './torrent-source.ts'
 import { createDisplay, type Display, type ProgressView } from './ui.ts'
 
 /** Options of `create`. */
@@ -30,14 +32,19 @@ export interface CreateOptions {
   readonly private?: boolean
 }
 
+/** More are not loaded by libtorrent and clients built on it: the default of `LoadTorrentLimits.maxPieces`. */
+const MAX_PIECES = 0x200000
+
 /** @returns the exit code */
 export async function create(path: string, options: CreateOptions, ctx: CommandContext): Promise<number> {
-  const torrent = describe(resolve(path), options, await kindOf(path))
+  const kind = await kindOf(path)
+  await checkOutput(options.output)
+  const torrent = describe(resolve(path), options, kind)
   const display = await createDisplay(ctx)
   try {
     await hash(torrent, resolve(path), display, ctx.interrupt)
     const bytes = torrent.generateBuf()
-    const params = loadTorrentBuffer(bytes)
+    const params = loadTorrentBuffer(bytes, LOCAL_LIMITS)
     await writeWhole(options.output, bytes)
     display.note(
       'created',
@@ -67,6 +74,17 @@ async function kindOf(path: string): Promise<'file' | 'directory'> {
   }
 }
 
+/** Hashing may take hours: that the result has no place is found out before. */
+async function checkOutput(output: string): Promise<void> {
+  const status = await stat(output).catch(() => null)
+  if (status?.isDirectory()) throw new UsageError(`-o ${output}: that is a directory`)
+  try {
+    await access(dirname(resolve(output)), constants.W_OK)
+  } catch (error) {
+    throw new CommandError(`${output}: ${(error as Error).message}`)
+  }
+}
+
 function describe(path: string, options: CreateOptions, kind: 'file' | 'directory'): CreateTorrent {
   const output = resolve(options.output)
   if (kind === 'file' && output === path) throw new UsageError(`-o ${options.output}: that is the file to be shared`)
@@ -91,6 +109,12 @@ function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTor
   const { pieceSize = 0 } = options
   try {
     const torrent = new CreateTorrent(files, pieceSize, flags)
+    if (torrent.numPieces() > MAX_PIECES) {
+      const least = formatBytes(smallestPieceLength(torrent.totalSize()))
+      throw new UsageError(
+        `--piece-size ${pieceSize}: too many pieces for most clients, it takes ${least} at the least`,
+      )
+    }
     // sizes that are too small would be taken for the smallest
     if (pieceSize === 0 || torrent.pieceLength() === pieceSize) return torrent
   } catch (error) {
@@ -98,6 +122,12 @@ function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTor
     if (!wrongSize) throw error
   }
   throw new UsageError(`--piece-size ${pieceSize}: it must be a power of two between 16 KiB and 128 MiB`)
+}
+
+function smallestPieceLength(totalSize: number): number {
+  let length = defaultBlockSize
+  while (totalSize / length > MAX_PIECES) length *= 2
+  return length
 }
 
 async function hash(torrent: CreateTorrent, path: string, display: Display, signal: AbortSignal): Promise<void> {

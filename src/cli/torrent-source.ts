@@ -1,10 +1,22 @@
 /** What a user names a torrent by: a file, a magnet link, or the address of a file. */
 
-import { type AddTorrentParams, type InfoHash, loadTorrentBuffer, loadTorrentFile, parseMagnetUri } from '../index.ts'
+import {
+  type AddTorrentParams,
+  type InfoHash,
+  type LoadTorrentLimits,
+  loadTorrentBuffer,
+  loadTorrentFile,
+  parseMagnetUri,
+} from '../index.ts'
 import { CommandError } from './io.ts'
 
 /** Largest torrent file that is taken from the network: the limit of `loadTorrentBuffer`. */
 const MAX_TORRENT_BYTES = 10_000_000
+/**
+ * Limits for files of one's own: what `create` makes of half a million files is within them, and beyond the limits of
+ * `loadTorrentFile`.
+ */
+export const LOCAL_LIMITS: LoadTorrentLimits = { maxBufferSize: 200_000_000, maxDecodeTokens: 20_000_000 }
 const FETCH_TIMEOUT_MS = 60_000
 
 /** Whether it is a magnet link. */
@@ -31,7 +43,9 @@ export function hashName(infoHashes: InfoHash): string {
 export async function loadSource(source: string, signal: AbortSignal): Promise<AddTorrentParams> {
   try {
     if (isMagnet(source)) return parseMagnetUri(`magnet:${source.slice('magnet:'.length)}`)
-    const params = isUrl(source) ? loadTorrentBuffer(await fetchTorrent(source, signal)) : loadTorrentFile(source)
+    const params = isUrl(source)
+      ? loadTorrentBuffer(await fetchTorrent(source, signal))
+      : loadTorrentFile(source, LOCAL_LIMITS)
     if (params.name === '' && params.ti !== null) params.name = params.ti.name()
     return params
   } catch (error) {

@@ -143,6 +143,8 @@ class TransferRun {
     }
     interrupt.removeEventListener('abort', wakeUp)
     if (interrupt.aborted) this.#display.note('stopping', 'stopping; press Ctrl-C again to leave at once')
+    // what would still come in while the rest is written out would be lost
+    this.#session.pause()
     await this.#saveAll()
     return this.#exitCode(interrupt.aborted)
   }

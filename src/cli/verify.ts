@@ -1,11 +1,11 @@
 /** `verify`: checks every piece of a torrent on disk, and looks closer at those that are bad. */
 
 import { type Stats, statSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type AddTorrentParams,
   AlertCategory,
+  DownloadPriority,
   defaultBlockSize,
   FileFlags,
   Session,
@@ -30,7 +30,6 @@ interface FileFault {
   readonly index: number
   readonly path: string
   readonly fault: 'missing' | 'too short' | 'too long' | 'not a file'
-  readonly size: number
 }
 
 /** Bad files that are named one by one, and ranges of each state that are of each. */
@@ -61,10 +60,6 @@ export async function verify(source: string, options: VerifyOptions, ctx: Comman
     if (ctx.interrupt.aborted) throw new CommandError('stopped')
   } finally {
     display.finish()
-    // a session makes files that are empty: they were not there, and are not to be
-    for (const { path, size, fault } of faults) {
-      if (fault === 'missing' && size === 0) await rm(join(options.savePath, path), { force: true })
-    }
   }
   return report(ti, bad, damage, faults, display)
 }
@@ -77,7 +72,7 @@ function findFaults(ti: TorrentInfo, savePath: string): FileFault[] {
     const path = files.filePath(index)
     const size = files.fileSize(index)
     const fault = faultOf(statOf(join(savePath, path)), size)
-    if (fault !== null) faults.push({ index, path, fault, size })
+    if (fault !== null) faults.push({ index, path, fault })
   }
   return faults
 }
@@ -113,6 +108,10 @@ async function check(
   params.trackers = []
   params.urlSeeds = []
   params.dhtNodes = []
+  // a session makes what has no data, empty files and links, unless it is not wanted
+  params.filePriorities = Array.from(ti.files().fileRange(), file =>
+    ti.files().fileSize(file) === 0 ? DownloadPriority.dontDownload : DownloadPriority.defaultPriority,
+  )
   params.flags =
     (TorrentFlags.defaultFlags & ~(TorrentFlags.paused | TorrentFlags.autoManaged)) | TorrentFlags.stopWhenReady
   try {

@@ -114,9 +114,15 @@ export function canonicalLayout(
   return { files: out, totalSize: offset }
 }
 
-/** By the bytes of the path; JavaScript's own order differs from it beyond U+FFFF. */
+/**
+ * In the order of the file tree: part by part, each by its bytes (JavaScript's own order differs beyond U+FFFF).
+ *
+ * Deviation: libtorrent 2.1 compares whole paths, in which `a.txt` and `a-b` come before what is in the directory `a`. The
+ * tree then has keys that are not sorted, and no libtorrent loads the torrent. 2.0 sorts as is done here.
+ */
 function sortByPath(files: readonly CreateFileEntry[]): readonly CreateFileEntry[] {
-  const keyed = files.map(file => ({ file, key: textToBytes(file.filename) }))
+  // no name has a byte below the separator's, once that is zero
+  const keyed = files.map(file => ({ file, key: textToBytes(pathElements(file.filename).join('\0')) }))
   keyed.sort((a, b) => compareBytes(a.key, b.key))
   return keyed.map(entry => entry.file)
 }

@@ -8,9 +8,10 @@ import {
   TOKEN_STRING,
   type TokenTable,
 } from '../bencode/token-table.ts'
-import { bytesToText } from '../core/bytes.ts'
+import { bytesToBinary, bytesToText } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
+import { decodeUtf8 } from '../core/text.ts'
 import { escapeUrlPath, isI2pUrl, isValidTrackerUrl } from '../core/url.ts'
 import type { LoadTorrentLimits } from './load-limits.ts'
 import { failLoad } from './parse-file-entry.ts'
@@ -114,10 +115,10 @@ function readUrlSeeds(t: TokenTable, directory: boolean): string[] {
   const value = t.find(0, 'url-list')
   if (value < 0) return []
   const seeds = new Set<string>()
-  if (t.kind(value) === TOKEN_STRING) seeds.add(bytesToText(t.string(value)))
+  if (t.kind(value) === TOKEN_STRING) seeds.add(urlText(t.string(value)))
   else if (t.kind(value) === TOKEN_LIST) {
     for (let i = value + 1; t.kind(i) !== TOKEN_END; i = t.next(i)) {
-      if (t.kind(i) === TOKEN_STRING) seeds.add(bytesToText(t.string(i)))
+      if (t.kind(i) === TOKEN_STRING) seeds.add(urlText(t.string(i)))
     }
   }
   seeds.delete('')
@@ -125,6 +126,11 @@ function readUrlSeeds(t: TokenTable, directory: boolean): string[] {
     const url = escapeUrlPath(seed)
     return directory && !url.endsWith('/') ? `${url}/` : url
   })
+}
+
+/** A URL in an encoding of old keeps its bytes, escaped: the server knows it by these. */
+function urlText(b: Uint8Array): string {
+  return decodeUtf8(b) ?? bytesToBinary(b).replace(/[^!-~]/g, c => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
 function readText(t: TokenTable, preferred: string, other: string): string {

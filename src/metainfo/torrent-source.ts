@@ -13,6 +13,7 @@ import { failLoad } from './parse-file-entry.ts'
 
 /** @throws LibtorrentError `metadataTooLarge`, what the decoder reports, or the error of the operating system */
 export function decodeTorrentFile(path: string, limits: Required<LoadTorrentLimits>): TokenTable {
+  if (typeof path !== 'string') throw new TypeError(`expected the path of a torrent file, not ${typeof path}`)
   const content = readWholeFile(path, limits.maxBufferSize)
   if (content === null) failLoad(LibtorrentErrors.metadataTooLarge)
   if (content instanceof Uint8Array) return decodeTorrentBuffer(content, limits)

@@ -150,6 +150,36 @@ describe('Ctrl-C', () => {
     expect(readdirSync(at('resumed'))).toEqual(['set'])
   })
 
+  test('saves all that was received, also of pieces that are not complete', async () => {
+    const library: typeof import('../../src/index.ts') = await import(pathToFileURL(join(DIST, 'index.js')).href)
+    const [size, pieceSize] = [160 * 2 ** 20, 4 * 2 ** 20]
+    writeFileSync(at('seed/large'), '')
+    truncateSync(at('seed/large'), size)
+    const made = await cli(
+      'create',
+      at('seed/large'),
+      '-o',
+      at('large.torrent'),
+      '--piece-size',
+      `${pieceSize}`,
+      '--json',
+    )
+    const params = library.loadTorrentFile(at('large.torrent'))
+    Object.assign(params, { savePath: at('seed'), uploadLimit: size / 3, flags: library.TorrentFlags.seedMode })
+    session.addTorrent(params)
+
+    const command = start('download', at('large.torrent'), ...transferArgs('half', '--peer', peer))
+    await command.until('progress', e => Number(e['doneBytes']) > 0)
+    command.child.kill('SIGINT')
+    expect(await command.exit).toBe(1)
+    const hash = String(made.command.events.at(-1)!['infoHash'])
+    const { havePieces, unfinishedPieces } = library.readResumeData(readFileSync(at(`half/.${hash}.resume`)))
+    const set = (bits: Iterable<boolean>) => [...bits].filter(bit => bit).length
+    const blocks = Object.values(unfinishedPieces).reduce((sum, bits) => sum + set(bits), 0)
+    const { progress } = command.events.find(e => e.event === 'stopped')!
+    expect(set(havePieces) * pieceSize + blocks * 16384).toBe(Math.round(Number(progress) * size))
+  })
+
   test('a second one ends at once', async () => {
     const command = start('download', torrent, ...transferArgs('twice', '--peer', '127.0.0.1:1'))
     await command.until('progress')
@@ -234,6 +264,7 @@ describe('verify', () => {
     const none = await cli('verify', torrent, '--save-path', at('none'), '--json')
     expect(none.code).toBe(1)
     expect(none.command.events.at(-1)!['badPieces']).toHaveLength(Math.ceil((SIZE + 5) / 262144))
+    expect(existsSync(at('none'))).toBe(false)
   })
 })
 

@@ -235,3 +235,17 @@ function walk(node: BdecodeNode): void {
   }
   node.dataSection()
 }
+
+test.each([
+  ['text', 'string'],
+  [undefined, 'undefined'],
+  [null, 'null'],
+  [5, 'number'],
+  [[100, 101], 'Array'],
+  [new ArrayBuffer(2), 'ArrayBuffer'],
+  [new Uint16Array(2), 'Uint16Array'],
+])('what is no bytes is not decoded: %j', (value, name) => {
+  for (const decode of [bdecode, bdecodeNode]) {
+    expect(() => decode(value as unknown as Uint8Array)).toThrow(new TypeError(`bdecode: expected a Uint8Array, not ${name}`))
+  }
+})

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../../src/cli/program.ts'
-import { loadTorrentFile } from '../../../src/index.ts'
+import { CreateFileEntry, CreateTorrent, loadTorrentFile } from '../../../src/index.ts'
 
 let folder = ''
 beforeAll(() => {
@@ -189,6 +189,17 @@ describe('create, info and magnet', () => {
     expect(loadTorrentFile(inside).infoHashes.equals(first)).toBe(true)
     rmSync(inside)
   })
+
+  test('of a size that the library does not load unless told to', async () => {
+    const name = 'x'.repeat(230)
+    const files = Array.from({ length: 45_000 }, (_, i) => new CreateFileEntry(`long/${name}${i}`, 1))
+    const torrent = new CreateTorrent(files, 0, CreateTorrent.v1Only)
+    for (let i = 0; i < torrent.numPieces(); i++) torrent.setHash(i, new Uint8Array(20).fill(1))
+    writeFileSync(at('long.torrent'), torrent.generateBuf())
+    expect(() => loadTorrentFile(at('long.torrent'))).toThrow('metadata too large')
+    const { code, stdout } = await cli('magnet', at('long.torrent'))
+    expect([code, stdout]).toEqual([0, expect.stringContaining('dn=long')])
+  })
 })
 
 describe('failures end with 1 and name what failed', () => {
@@ -219,6 +230,21 @@ describe('failures end with 1 and name what failed', () => {
     mkdirSync(at('bare'), { recursive: true })
     expect((await cli('create', at('bare'), '-o', at('e.torrent'))).stderr).toContain('there are no files in it')
     expect(existsSync(at('e.torrent'))).toBe(false)
+  })
+
+  test('a place where no torrent can be written is found out before the data is looked at', async () => {
+    const away = at('nowhere/x.torrent')
+    const { code, stderr } = await cli('create', at('bare'), '-o', away)
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`error: ${away}: ENOENT`)])
+    expect((await cli('create', album(), '-o', folder)).stderr).toBe(`error: -o ${folder}: that is a directory\n`)
+  })
+
+  test('more pieces than clients take', async () => {
+    writeFileSync(at('huge'), '')
+    truncateSync(at('huge'), 2 ** 35 + 1)
+    const { code, stderr } = await cli('create', at('huge'), '-o', at('x.torrent'), '--piece-size', '16K')
+    expect(code).toBe(2)
+    expect(stderr).toContain('too many pieces for most clients, it takes 32 KiB at the least')
   })
 
   test('a magnet link where a file is needed', async () => {

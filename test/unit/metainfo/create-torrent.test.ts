@@ -158,6 +158,21 @@ describe('the layout', () => {
     expect([...torrent.pieceRange()]).toHaveLength(31)
   })
 
+  test('a directory comes before its siblings whose names go on behind it, as in the file tree', () => {
+    const names = ['o/a.txt', 'o/a-b', 'o/a/z', 'o/a/b/c', 'o/a/b!']
+    const files = names.map(name => new CreateFileEntry(name, 1))
+    for (const flags of [0, CreateTorrent.v2Only]) {
+      const torrent = new CreateTorrent(files, 16384, flags)
+      for (let i = 0; i < torrent.numPieces() && flags === 0; i++) torrent.setHash(i, new Uint8Array(20).fill(1))
+      for (const i of torrent.fileRange()) {
+        if ((torrent.fileAt(i).flags & FileFlags.flagPadFile) === 0) torrent.setHash2(i, 0, new Uint8Array(32).fill(2))
+      }
+      const loaded = loadTorrentBuffer(torrent.generateBuf()).ti!.layout()
+      const paths = [...loaded.fileRange()].filter(i => !loaded.padFileAt(i)).map(i => loaded.filePath(i))
+      expect(paths).toEqual(['o/a/b/c', 'o/a/b!', 'o/a/z', 'o/a-b', 'o/a.txt'])
+    }
+  })
+
   test.each([
     [2684355, 16384],
     [2684356, 32768],

@@ -259,3 +259,9 @@ test('mutated torrents load or give an error, and nothing else', () => {
     })
   }
 })
+
+test('what is neither a path nor bytes', () => {
+  expect(() => loadTorrentFile(5 as unknown as string)).toThrow(TypeError)
+  expect(() => loadTorrentFile(new Uint8Array(2) as unknown as string)).toThrow('expected the path of a torrent file')
+  expect(() => loadTorrentBuffer('a.torrent' as unknown as Uint8Array)).toThrow('expected a Uint8Array, not string')
+})

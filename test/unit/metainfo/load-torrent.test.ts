@@ -231,6 +231,8 @@ test('web seeds: escaped, each once, as directories if there are several files',
     'http://a/',
     'http://b/',
   ])
+  const latin1 = Buffer.from('http://test.com/f\xeele', 'latin1')
+  expect(load(singleV1(), { 'url-list': [latin1] }).urlSeeds).toEqual(['http://test.com/f%eele'])
   expect(load(singleV1(), { 'url-list': '', httpseeds: ['http://gone/'] }).urlSeeds).toEqual([])
 })
 
