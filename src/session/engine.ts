@@ -8,7 +8,7 @@
 import { AlertQueue } from '../alert/alert-queue.ts'
 import { PeerBlockedAlert, PeerDisconnectedAlert, PeerErrorAlert } from '../alert/peer-alerts.ts'
 import { IncomingConnectionAlert, SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
-import { SessionStatsAlert } from '../alert/stats-alerts.ts'
+import { SessionStatsAlert, SessionStatsHeaderAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
@@ -112,6 +112,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
   readonly #outgoing: OutgoingAddress
   readonly #networks: NetworkWatch
   #closed = false
+  #statsHeaderPosted = false
   #closing: (() => void) | null = null
 
   constructor(options: EngineOptions) {
@@ -309,7 +310,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     const existing = this.registry.find(hashes)
     if (existing !== undefined) {
       if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
-      if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(existing, params, NO_ERROR))
+      this.alerts.post(new AddTorrentAlert(existing, params, NO_ERROR))
       return existing.handle
     }
     const id = this.registry.nextId()
@@ -320,7 +321,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
     for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
     this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
-    if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
+    this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
     torrent.start()
     if (torrent.autoManaged) this.queue.trigger()
     return handle
@@ -353,6 +354,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   postSessionStats(): void {
+    if (!this.#statsHeaderPosted) {
+      this.#statsHeaderPosted = true
+      this.alerts.post(new SessionStatsHeaderAlert())
+    }
     fillGauges(this)
     this.alerts.post(new SessionStatsAlert(this.counters.snapshot()))
   }
@@ -790,10 +795,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
   }
 
   #crashed(error: unknown, where: string): void {
-    if (this.alerts.wants(SessionErrorAlert)) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.alerts.post(new SessionErrorAlert(libtorrentError(LibtorrentErrors.noError), `${where}: ${text}`))
-    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.alerts.post(new SessionErrorAlert(libtorrentError(LibtorrentErrors.noError), `${where}: ${text}`))
     this.#onCrash?.(error, where)
   }
 }
