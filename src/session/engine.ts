@@ -306,7 +306,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       return fail(LibtorrentErrors.mismatchingInfoHash)
     const hashes = ti?.infoHashes() ?? params.infoHashes
     if (!hashes.hasV1() && !hashes.hasV2()) return fail(LibtorrentErrors.missingInfoHashInUri)
-    if (params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
+    if (typeof params.savePath !== 'string' || params.savePath === '') return fail(LibtorrentErrors.invalidSavePath)
     const existing = this.registry.find(hashes)
     if (existing !== undefined) {
       if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
