@@ -455,6 +455,8 @@ export class TorrentHandle {
   /** Answers by `FileRenamedAlert` or `FileRenameFailedAlert`. @param path relative to the save path, or absolute */
   renameFile(index: number, path: string): void {
     checkPath('renameFile', path)
+    // it would stand for the save path itself
+    if (path === '') throw new TypeError('renameFile: path must not be empty')
     this.#call(torrent => torrent.files.rename(index, path))
   }
 

@@ -388,6 +388,14 @@ describe('moving, renaming, deleting', () => {
     result.release()
   })
 
+  test('a directory where a file should be is not renamed', async () => {
+    const storage = disk.addStorage(optionsFor(FILES, root))
+    fs.mkdirSync(path.join(root, FILES.filePath(1), 'mine'), { recursive: true })
+    const [error] = await run<[DiskError | null]>(done => disk.renameFile(storage, 1, 'other', done))
+    expect(told(error)).toEqual(['Is a directory', 'file_rename', 1])
+    expect(fs.existsSync(path.join(root, FILES.filePath(1), 'mine'))).toBe(true)
+  })
+
   test('deleting leaves what is not ours', async () => {
     const storage = disk.addStorage(optionsFor(FILES, root))
     await writeAll(run, disk, storage, FILES, CONTENT)

@@ -250,7 +250,9 @@ function removeEmptyParents(root: string, names: readonly string[]): void {
 /** What is there already is never replaced. */
 function renameOne(task: Task<'rename'>): null {
   try {
-    if (!exists(task.from) || task.from === task.to) return null
+    const found = fs.lstatSync(task.from, { throwIfNoEntry: false })
+    if (found === undefined || task.from === task.to) return null
+    if (found.isDirectory()) throw new DiskFailure(errnoError('EISDIR'), Operation.fileRename, task.file)
   } catch (error) {
     if (codeOf(error) === 'ENOTDIR') return null
     throw diskFailure(error, Operation.fileStat, task.file)

@@ -44,6 +44,7 @@ describe('wrong arguments', () => {
       expect(() => handle.renameFile(0, path)).toThrow(TypeError)
       expect(() => handle.moveStorage(path)).toThrow(TypeError)
     }
+    expect(() => handle.renameFile(0, '')).toThrow(TypeError)
     expect(handle.status().savePath).toBe('/save')
   })
 
