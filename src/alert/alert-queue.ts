@@ -1,7 +1,8 @@
 /**
  * Where alerts wait for the program.
  *
- * A producer asks `wants()` first and only then makes the alert. The program takes them with
+ * A producer asks `wants()` first and only then makes the alert, but for the few that answer a call whatever
+ * the mask says, as in libtorrent. The program takes them with
  * `popAlerts()`, or listens, or both; it is called between turns, never inside one.
  */
 

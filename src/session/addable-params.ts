@@ -12,7 +12,8 @@ export function refusalOf(params: AddTorrentParams): LibtorrentErrors | null {
   if (ti !== null && contradicts(params.infoHashes, ti.infoHashes())) return LibtorrentErrors.mismatchingInfoHash
   const hashes = hashesOf(params)
   if (!hashes.hasV1() && !hashes.hasV2()) return LibtorrentErrors.missingInfoHashInUri
-  return params.savePath === '' ? LibtorrentErrors.invalidSavePath : null
+  const hasPath = typeof params.savePath === 'string' && params.savePath !== ''
+  return hasPath ? null : LibtorrentErrors.invalidSavePath
 }
 
 /** Those of the metadata, if that is there. */

@@ -317,7 +317,7 @@ export class Engine {
     const existing = this.registry.find(hashes)
     if (existing !== undefined) {
       if (params.flags & TorrentFlags.duplicateIsError) return fail(LibtorrentErrors.duplicateTorrent)
-      if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(existing, params, NO_ERROR))
+      this.alerts.post(new AddTorrentAlert(existing, params, NO_ERROR))
       return existing.handle
     }
     const id = this.registry.nextId()
@@ -328,7 +328,7 @@ export class Engine {
     for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
     this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, params.ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
-    if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
+    this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
     torrent.start()
     if (torrent.autoManaged) this.queue.trigger()
     return handle
@@ -515,10 +515,8 @@ export class Engine {
   }
 
   #crashed(error: unknown, where: string): void {
-    if (this.alerts.wants(SessionErrorAlert)) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.alerts.post(new SessionErrorAlert(libtorrentError(LibtorrentErrors.noError), `${where}: ${text}`))
-    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.alerts.post(new SessionErrorAlert(libtorrentError(LibtorrentErrors.noError), `${where}: ${text}`))
     this.#onCrash?.(error, where)
   }
 }

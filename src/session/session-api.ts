@@ -89,11 +89,14 @@ export class SessionBase extends SessionDht {
     })
   }
 
-  /** Removes a torrent. @param option `Session.deleteFiles`, `Session.deletePartfile` */
+  /**
+   * Removes a torrent.
+   *
+   * @param option `Session.deleteFiles`, `Session.deletePartfile`
+   * @throws LibtorrentError `invalid_torrent_handle` if it has been removed already
+   */
   removeTorrent(handle: TorrentHandle, option = 0): void {
-    this.engine.turn.call(() => {
-      if (handle.isValid()) this.engine.removeTorrent(handle.torrent(), option)
-    })
+    this.engine.turn.call(() => this.engine.removeTorrent(handle.torrent(), option))
   }
 
   /** @param infoHash a v1 hash, a v2 hash cut to 20 bytes, or both hashes; `null` if there is no such torrent */

@@ -428,11 +428,15 @@ export class TorrentHandle {
 
   /** Answers by `FileRenamedAlert` or `FileRenameFailedAlert`. @param path relative to the save path, or absolute */
   renameFile(index: number, path: string): void {
+    checkPath('renameFile', path)
+    // it would stand for the save path itself
+    if (path === '') throw new TypeError('renameFile: path must not be empty')
     this.#call(torrent => torrent.files.rename(index, path))
   }
 
   /** Answers by `StorageMovedAlert` or `StorageMovedFailedAlert`. */
   moveStorage(path: string, flags: MoveFlags = 0): void {
+    checkPath('moveStorage', path)
     this.#call(torrent => torrent.files.move(path, flags))
   }
 
@@ -654,6 +658,12 @@ function toEntry(tracker: AnnounceEntry | TrackerLike): AnnounceEntry {
   entry.trackerid = tracker.trackerid ?? ''
   entry.source = tracker.source || TRACKER_SOURCE_CLIENT
   return entry
+}
+
+/** What is no path would be found out only when a disk job runs. */
+function checkPath(method: string, path: unknown): void {
+  if (typeof path !== 'string') throw new TypeError(`${method}: path must be a string`)
+  if (path.includes('\0')) throw new TypeError(`${method}: path must not contain a null character`)
 }
 
 function openFiles(torrent: Torrent): OpenFileState[] {

@@ -3,7 +3,6 @@
  * creates empty files and symbolic links. In steps, see `storage-steps.ts`.
  */
 
-import * as path from 'node:path'
 import { TorrentFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -12,7 +11,7 @@ import type { DiskFailure } from './disk-error.ts'
 import { type CheckResult, CheckStatus, type DiskError, type ResumeFacts } from './disk-io.ts'
 import { linkSteps, realFiles, statSteps } from './linker.ts'
 import type { StorageState } from './storage-state.ts'
-import { isMissing, loadPartSteps, type Steps, statFailure } from './storage-steps.ts'
+import { isMissing, loadPartSteps, makeEmptyFiles, makeLinks, type Steps, statFailure } from './storage-steps.ts'
 
 /**
  * The whole check.
@@ -69,22 +68,8 @@ function* createMissing(state: StorageState, sizes: readonly number[]): Steps<nu
     if (state.isSymlink(file)) links.push(file)
     else if (isMissing(size)) created.push(file)
   }
-  if (links.length > 0) {
-    yield {
-      kind: 'symlink',
-      files: links,
-      targets: links.map(file => path.relative(path.dirname(state.files.filePath(file)), state.files.symlink(file))),
-      paths: links.map(file => state.path(file)),
-    }
-  }
-  if (created.length > 0) {
-    yield {
-      kind: 'create',
-      files: created,
-      paths: created.map(file => state.path(file)),
-      flags: created.map(file => state.files.fileFlags(file) & 4),
-    }
-  }
+  yield* makeLinks(state, links)
+  yield* makeEmptyFiles(state, created)
   return oversized
 }
 

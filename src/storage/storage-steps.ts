@@ -3,6 +3,7 @@
  * back, an error comes back as a throw. The decisions are here, the I/O is not, so they are tested without.
  */
 
+import * as path from 'node:path'
 import type { FileIndex } from '../core/brands.ts'
 import { FileFlags, MoveFlags, Operation } from '../core/enums.ts'
 import { ErrorCode, errnoError, libtorrentError, systemCategory } from '../core/error-code.ts'
@@ -129,12 +130,39 @@ export function* prioritySteps(state: StorageState, wanted: readonly number[]): 
   return state.priorities
 }
 
-/** A file becomes wanted: its bytes move from the part file to the file. */
+/** Makes the symbolic links of a torrent. */
+export function* makeLinks(state: StorageState, files: readonly FileIndex[]): Steps<void> {
+  if (files.length === 0) return
+  yield {
+    kind: 'symlink',
+    files,
+    targets: files.map(file => path.relative(path.dirname(state.files.filePath(file)), state.files.symlink(file))),
+    paths: files.map(file => state.path(file)),
+  }
+}
+
+/** Makes the files that hold nothing. */
+export function* makeEmptyFiles(state: StorageState, files: readonly FileIndex[]): Steps<void> {
+  if (files.length === 0) return
+  yield {
+    kind: 'create',
+    files,
+    paths: files.map(file => state.path(file)),
+    flags: files.map(file => state.files.fileFlags(file) & FileFlags.flagExecutable),
+  }
+}
+
+/** A file becomes wanted: it comes into being if no piece will bring it; its bytes move from the part file to it. */
 function* leavePart(state: StorageState, file: FileIndex): Steps<void> {
   const part = state.part
   const wasInPart = state.inPart(file)
   const size = state.files.fileSize(file)
-  if (!wasInPart || part === null || size === 0) return
+  if (!wasInPart) return
+  if (size === 0) {
+    yield* state.isSymlink(file) ? makeLinks(state, [file]) : makeEmptyFiles(state, [file])
+    return
+  }
+  if (part === null) return
   const start = state.files.fileOffset(file)
   const pieceLength = state.files.pieceLength()
   const ranges: number[] = []

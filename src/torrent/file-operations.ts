@@ -147,12 +147,12 @@ export class FileOperations {
     disk.renameFile(content.storage, file, name, error =>
       turn.run('rename file', () => {
         if (error !== null) {
-          if (alerts.wants(FileRenameFailedAlert)) alerts.post(new FileRenameFailedAlert(torrent, file, error.code))
+          alerts.post(new FileRenameFailedAlert(torrent, file, error.code))
           return
         }
         this.renamed.renameFile(content.files, file, name)
         torrent.needSave.config()
-        if (alerts.wants(FileRenamedAlert)) alerts.post(new FileRenamedAlert(torrent, file, name, before))
+        alerts.post(new FileRenamedAlert(torrent, file, name, before))
       }),
     )
   }
@@ -241,9 +241,7 @@ export class FileOperations {
           if (alerts.wants(TorrentDeleteFailedAlert)) {
             alerts.post(new TorrentDeleteFailedAlert(torrent, error.code, torrent.infoHashes))
           }
-        } else if (alerts.wants(TorrentDeletedAlert)) {
-          alerts.post(new TorrentDeletedAlert(torrent, torrent.infoHashes))
-        }
+        } else alerts.post(new TorrentDeletedAlert(torrent, torrent.infoHashes))
       }),
     )
   }

@@ -426,7 +426,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
   }
 
   setMaxConnections(limit: number): void {
-    const value = limit <= 0 ? UNLIMITED : Math.max(2, limit)
+    const value = limit > 0 ? Math.max(2, limit) : UNLIMITED
     if (this.maxConnections === value) return
     this.maxConnections = value
     this.needSave.config()

@@ -15,7 +15,7 @@ export class UploadSlots {
 
   /** @param limit none if 0 or less */
   setLimit(limit: number): void {
-    const value = limit <= 0 ? UNLIMITED : limit
+    const value = limit > 0 ? limit : UNLIMITED
     if (this.limit === value) return
     this.limit = value
     this.#torrent.needSave.config()

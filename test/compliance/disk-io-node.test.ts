@@ -375,6 +375,27 @@ describe('moving, renaming, deleting', () => {
     result.release()
   })
 
+  test('renaming a file never replaces another', async () => {
+    const storage = disk.addStorage(optionsFor(FILES, root))
+    await writeAll(run, disk, storage, FILES, CONTENT)
+    fs.writeFileSync(path.join(root, 'mine'), 'mine')
+    const [error] = await run<[DiskError | null]>(done => disk.renameFile(storage, 1, 'mine', done))
+    expect(told(error)).toEqual(['File exists', 'file_rename', 1])
+    expect(error!.code.category().name()).toBe('generic')
+    expect(fs.readFileSync(path.join(root, 'mine'), 'utf8')).toBe('mine')
+    const result = await read(storage, 1, 100, 50)
+    expect(Buffer.concat(result.views).equals(fileBytes(FILES, CONTENT, 1))).toBe(true)
+    result.release()
+  })
+
+  test('a directory where a file should be is not renamed', async () => {
+    const storage = disk.addStorage(optionsFor(FILES, root))
+    fs.mkdirSync(path.join(root, FILES.filePath(1), 'mine'), { recursive: true })
+    const [error] = await run<[DiskError | null]>(done => disk.renameFile(storage, 1, 'other', done))
+    expect(told(error)).toEqual(['Is a directory', 'file_rename', 1])
+    expect(fs.existsSync(path.join(root, FILES.filePath(1), 'mine'))).toBe(true)
+  })
+
   test('deleting leaves what is not ours', async () => {
     const storage = disk.addStorage(optionsFor(FILES, root))
     await writeAll(run, disk, storage, FILES, CONTENT)

@@ -353,3 +353,34 @@ describe('upload slots', () => {
     })
   })
 })
+
+describe('alerts that answer a call', () => {
+  test('come whatever the mask says', () => {
+    simulate(31, sim => {
+      const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE))
+      const node = swarm.add('a', { has: 'all', settings: { alert_mask: 0 } })
+      sim.run(1000)
+      node.handle.renameFile(0, 'other')
+      node.handle.renameFile(0, 'one more')
+      node.engine.turn.run('test', () => {
+        node.engine.postSessionStats()
+        node.engine.postSessionStats()
+      })
+      sim.run(1000)
+      node.engine.turn.run('test', () => node.engine.removeTorrent(node.handle.torrent(), 1))
+      sim.run(1000)
+      expect(node.whats().sort()).toEqual([
+        'add_torrent',
+        'file_renamed',
+        'file_renamed',
+        'session_stats',
+        'session_stats',
+        'session_stats_header',
+        'torrent_deleted',
+        'torrent_removed',
+      ])
+      expect(node.whats().indexOf('session_stats_header')).toBeLessThan(node.whats().indexOf('session_stats'))
+      swarm.close()
+    })
+  })
+})

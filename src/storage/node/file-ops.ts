@@ -3,15 +3,19 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { MoveFlags, Operation } from '../../core/enums.ts'
-import { errnoError } from '../../core/error-code.ts'
+import { ErrorCode, errnoError, genericCategory } from '../../core/error-code.ts'
 import { DiskFailure, diskFailure, PART_FILE_INDEX } from '../disk-error.ts'
 import { type FileTask, SliceFlags } from '../worker-protocol.ts'
 import { copyFile } from './copy-file.ts'
 import { copyPart, makeHardLinks, placeCopy } from './link-files.ts'
+import { makeDirectories } from './make-directories.ts'
 import { readFully, type WorkerFiles, writeFully, writePartEntries } from './worker-files.ts'
 
 /** Bytes copied or zeroed between two looks at anything else. */
 const STEP = 1 << 20
+
+/** As libtorrent has it, of the generic category. */
+const FILE_EXISTS = new ErrorCode(errnoError('EEXIST').value(), genericCategory())
 
 type Task<K extends FileTask['kind']> = Extract<FileTask, { kind: K }>
 
@@ -108,19 +112,11 @@ function createEmpty(task: Task<'create'>, storage: number, files: WorkerFiles):
   return null
 }
 
-function makeDirectory(name: string, file: number): void {
-  try {
-    fs.mkdirSync(name, { recursive: true })
-  } catch (error) {
-    throw diskFailure(error, Operation.mkdir, file)
-  }
-}
-
 function makeSymlinks(task: Task<'symlink'>): null {
   for (let i = 0; i < task.files.length; i++) {
     const file = task.files[i]!
     const name = task.paths[i]!
-    makeDirectory(path.dirname(name), file)
+    makeDirectories(path.dirname(name), file)
     try {
       fs.symlinkSync(task.targets[i]!, name)
     } catch (error) {
@@ -143,11 +139,7 @@ function linkTarget(name: string): string | null {
 /** Moves what is there; on failure what was moved is moved back. @returns whether a full check is needed */
 function moveAll(task: Task<'move'>): boolean {
   if (task.flags === MoveFlags.failIfExist) refuseExisting(task)
-  try {
-    fs.mkdirSync(task.to, { recursive: true })
-  } catch (error) {
-    throw diskFailure(error, Operation.mkdir, -1)
-  }
+  makeDirectories(task.to, -1)
   if (task.flags === MoveFlags.resetSavePath) return true
   if (task.flags === MoveFlags.resetSavePathUnchecked) return false
 
@@ -201,7 +193,7 @@ function moveOne(from: string, to: string, file: number): 'renamed' | 'copied' |
     throw diskFailure(error, Operation.fileStat, file)
   }
   if (from === to) return 'missing'
-  makeDirectory(path.dirname(to), file)
+  makeDirectories(path.dirname(to), file)
   try {
     fs.renameSync(from, to)
     return 'renamed'
@@ -217,7 +209,7 @@ function movePart(task: Task<'move'>): void {
   if (task.partFrom === '' || task.partFrom === task.partTo) return
   try {
     if (!exists(task.partFrom)) return
-    fs.mkdirSync(path.dirname(task.partTo), { recursive: true })
+    makeDirectories(path.dirname(task.partTo), PART_FILE_INDEX)
     try {
       fs.renameSync(task.partFrom, task.partTo)
     } catch {
@@ -255,14 +247,18 @@ function removeEmptyParents(root: string, names: readonly string[]): void {
   }
 }
 
+/** What is there already is never replaced. */
 function renameOne(task: Task<'rename'>): null {
   try {
-    if (!exists(task.from) || task.from === task.to) return null
-    fs.mkdirSync(path.dirname(task.to), { recursive: true })
+    const found = fs.lstatSync(task.from, { throwIfNoEntry: false })
+    if (found === undefined || task.from === task.to) return null
+    if (found.isDirectory()) throw new DiskFailure(errnoError('EISDIR'), Operation.fileRename, task.file)
   } catch (error) {
     if (codeOf(error) === 'ENOTDIR') return null
-    throw diskFailure(error, Operation.fileRename, task.file)
+    throw diskFailure(error, Operation.fileStat, task.file)
   }
+  if (isTaken(task.to)) throw new DiskFailure(FILE_EXISTS, Operation.fileRename, task.file)
+  makeDirectories(path.dirname(task.to), task.file)
   try {
     fs.renameSync(task.from, task.to)
   } catch (error) {
@@ -271,6 +267,14 @@ function renameOne(task: Task<'rename'>): null {
     removeQuietly(task.from)
   }
   return null
+}
+
+function isTaken(name: string): boolean {
+  try {
+    return exists(name)
+  } catch {
+    return false // the rename itself says what is wrong
+  }
 }
 
 /** Deletes all it can, then reports the last thing that went wrong. */

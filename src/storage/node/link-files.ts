@@ -7,6 +7,7 @@ import { errnoError, libtorrentError } from '../../core/error-code.ts'
 import { LibtorrentErrors } from '../../core/error-table.ts'
 import { DiskFailure, diskFailure } from '../disk-error.ts'
 import { type FileTask, LinkOutcome } from '../worker-protocol.ts'
+import { makeDirectories } from './make-directories.ts'
 import { readFully, writeFully } from './worker-files.ts'
 
 type Task<K extends FileTask['kind']> = Extract<FileTask, { kind: K }>
@@ -49,7 +50,7 @@ function makeLink(target: string, name: string, file: number, link: (target: str
       if (code === 'EEXIST') return LinkOutcome.exists
       if (NO_LINK_HERE.has(code)) return LinkOutcome.mustCopy
       if (code !== 'ENOENT' || attempt > 0) throw error
-      makeDirectory(path.dirname(name), file)
+      makeDirectories(path.dirname(name), file)
     }
   }
 }
@@ -88,7 +89,7 @@ export function copyPart(task: Task<'copyPart'>): [next: number, size: number] {
 /** Makes the target. @returns true if it is whole at once */
 function beginCopy(task: Task<'copyPart'>, size: number, mode: number): boolean {
   const directory = path.dirname(task.to)
-  makeDirectory(directory, task.file)
+  makeDirectories(directory, task.file)
   fs.rmSync(task.to, { force: true })
   if (cloned(task.from, task.to)) {
     fs.chmodSync(task.to, mode)
@@ -149,14 +150,6 @@ export function placeCopy(
     return outcome === LinkOutcome.linked
   } catch (error) {
     throw diskFailure(error, Operation.fileRename, task.file)
-  }
-}
-
-function makeDirectory(name: string, file: number): void {
-  try {
-    fs.mkdirSync(name, { recursive: true })
-  } catch (error) {
-    throw diskFailure(error, Operation.mkdir, file)
   }
 }
 

@@ -5,6 +5,7 @@ import * as path from 'node:path'
 import { FileOpenMode, Operation } from '../../core/enums.ts'
 import { diskFailure, shortRead, shortWrite } from '../disk-error.ts'
 import { SliceFlags, type WirePart } from '../worker-protocol.ts'
+import { makeDirectories } from './make-directories.ts'
 
 interface OpenEntry extends WriteTarget {
   readonly storage: number
@@ -169,11 +170,7 @@ function openOrCreate(name: string, executable: boolean, file: number): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskFailure(error, Operation.fileOpen, file)
   }
-  try {
-    fs.mkdirSync(path.dirname(name), { recursive: true })
-  } catch (error) {
-    throw diskFailure(error, Operation.mkdir, file)
-  }
+  makeDirectories(path.dirname(name), file)
   try {
     return fs.openSync(name, flags, mode)
   } catch (error) {

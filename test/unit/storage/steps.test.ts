@@ -155,6 +155,15 @@ describe('the part file on the way', () => {
     expect(state.part!.size).toBe(0)
   })
 
+  test('empty files and links come into being once they are wanted', () => {
+    const state = make([4, 0, 4, 4, 0])
+    const { tasks, result } = drive(prioritySteps(state, [4, 1, 4, 4, 1]), withFiles({}))
+    expect(kinds(tasks)).toBe('stat readHeader create symlink')
+    expect(tasks[2]).toMatchObject({ files: [1], paths: ['/save/n/empty'] })
+    expect(tasks[3]).toMatchObject({ files: [4], targets: ['../a'], paths: ['/save/n/sub/link'] })
+    expect(result).toEqual([4, 1, 4, 4, 1])
+  })
+
   test('keeps the old priority of a file that cannot be looked at', () => {
     const state = make()
     const denied = -errnoError('EACCES').value()
