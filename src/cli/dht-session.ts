@@ -52,18 +52,19 @@ export class DhtSession {
    */
   async join(): Promise<void> {
     let failure = ''
+    let unheard = ''
     let joined = false
     this.session.on('dht_error', alert => {
       failure = `: ${alert.error.message()}`
     })
     this.session.on('listen_failed', alert => {
-      failure = `: ${alert.message()}`
+      unheard = `: ${alert.message()}`
     })
     this.session.once('dht_bootstrap', () => {
       joined = true
     })
     await this.until(() => joined)
-    if (this.numNodes === 0) throw new CommandError(`no node of the DHT answers${failure}`)
+    if (this.numNodes === 0) throw new CommandError(`no node of the DHT answers${unheard || failure}`)
   }
 
   /** Nodes that we know, of both families. */

@@ -44,6 +44,7 @@ export async function fetchMetadata(
     const asked = Object.assign(params.clone(), {
       // nothing is wanted of the files, and nothing on disk may pass for them
       savePath: join(tmpdir(), randomUUID()),
+      filePriorities: [],
       flags: TorrentFlags.updateSubscribe | TorrentFlags.applyIpFilter | TorrentFlags.defaultDontDownload,
       peers: [...params.peers, ...peers],
     })

@@ -56,6 +56,7 @@ export async function prepareTorrent(
   const params = withMetadata(loaded, earlier) ?? (await exactSourceOf(source, loaded, warnings, signal)) ?? loaded
   params.savePath = options.savePath
   params.flags = TorrentFlags.defaultFlags & ~(TorrentFlags.paused | TorrentFlags.autoManaged)
+  selectFiles(params, loaded)
   if (options.sequential) params.flags |= TorrentFlags.sequentialDownload
   params.peers = [...params.peers, ...peers]
   const alone = params.trackers.length === 0 && params.peers.length === 0
@@ -65,6 +66,14 @@ export async function prepareTorrent(
     warnings.push(`${name}: there is no tracker, no --peer and no DHT, so others have to connect to us`)
   }
   return { params, warnings }
+}
+
+/** The files that a magnet link selects (BEP 53), whatever an earlier run was to get; all, if it selects none. */
+function selectFiles(params: AddTorrentParams, loaded: AddTorrentParams): void {
+  params.filePriorities = loaded.filePriorities
+  params.flags |= loaded.flags & TorrentFlags.defaultDontDownload
+  // those of an earlier run's files
+  params.piecePriorities = []
 }
 
 /** What an earlier run knew, with what the source says now; `null` if neither has the metadata. */
@@ -83,6 +92,7 @@ function withMetadata(loaded: AddTorrentParams, earlier: AddTorrentParams | null
     earlier.trackerTiers = loaded.trackerTiers
   }
   if (loaded.urlSeeds.length > 0) earlier.urlSeeds = loaded.urlSeeds
+  earlier.dhtNodes = [...earlier.dhtNodes, ...loaded.dhtNodes]
   earlier.peers = [...earlier.peers, ...loaded.peers]
   earlier.name = loaded.name || earlier.name || earlier.ti.name()
   return earlier
@@ -105,7 +115,8 @@ async function exactSourceOf(
   }
   if (exact === null) return null
   exact.trackers.push(...magnet.trackers.filter(url => !exact.trackers.includes(url)))
+  exact.urlSeeds.push(...magnet.urlSeeds.filter(url => !exact.urlSeeds.includes(url)))
+  exact.dhtNodes = [...exact.dhtNodes, ...magnet.dhtNodes]
   exact.peers = [...exact.peers, ...magnet.peers]
-  exact.filePriorities = magnet.filePriorities
   return exact
 }

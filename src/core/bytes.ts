@@ -92,6 +92,11 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+/** A copy. Of a `Buffer`, which a program may give for any bytes, `slice()` would be a view of the same memory. */
+export function copyBytes(b: Uint8Array): Uint8Array {
+  return new Uint8Array(b)
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const p of parts) length += p.length

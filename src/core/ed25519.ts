@@ -6,7 +6,7 @@
 
 import * as crypto from 'node:crypto'
 import { createRequire } from 'node:module'
-import { bytesToHex, concatBytes } from './bytes.ts'
+import { bytesToHex, concatBytes, copyBytes } from './bytes.ts'
 import { secureRandomFill } from './hash.ts'
 
 /** 2^252 + ...: the order of the base point. */
@@ -76,7 +76,7 @@ export function ed25519Verify(sig: Uint8Array, msg: Uint8Array, publicKey: Uint8
  */
 export function ed25519AddScalar(key: Uint8Array, scalar: Uint8Array): Uint8Array {
   checkSize('ed25519AddScalar', 'scalar', scalar, 32)
-  const masked = scalar.slice()
+  const masked = copyBytes(scalar)
   masked[31]! &= 127
   const n = toNumber(masked) % ORDER
   if (key.length === 64) {
@@ -122,7 +122,7 @@ function multiplyBase(scalar: bigint): Uint8Array {
 
 /** Little-endian. */
 function toNumber(bytes: Uint8Array): bigint {
-  return BigInt(`0x${bytesToHex(bytes.slice().reverse())}`)
+  return BigInt(`0x${bytesToHex(copyBytes(bytes).reverse())}`)
 }
 
 /** 32 bytes, little-endian. */

@@ -101,6 +101,11 @@ export function endpointsFromCompact(bytes: Uint8Array, addressLength: 4 | 16): 
   return out
 }
 
+/** Whether it is the number of a port, `lowest` or above. */
+export function isPort(port: number, lowest: 0 | 1): boolean {
+  return Number.isInteger(port) && port >= lowest && port <= 65535
+}
+
 /** `1.2.3.4:80`, `[::1]:80`: how libtorrent prints an endpoint. Fit as a `Map` key. */
 export function endpointToString(endpoint: Endpoint): string {
   return isV6(endpoint[0]) ? `[${endpoint[0]}]:${endpoint[1]}` : `${endpoint[0]}:${endpoint[1]}`

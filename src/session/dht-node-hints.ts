@@ -1,6 +1,6 @@
 /** Nodes that torrents, peers and users name: a few are asked at a time, however many are named. */
 
-import { type Endpoint, endpointToString } from '../core/endpoint.ts'
+import { type Endpoint, endpointToString, isPort } from '../core/endpoint.ts'
 import type { Rng } from '../core/rng.ts'
 
 /** What the hints need of the DHT. */
@@ -50,7 +50,9 @@ export class DhtNodeHints {
     this.#askSome()
   }
 
+  /** Torrents may say anything: what is no port is passed over. */
   addName(host: string, port: number): void {
+    if (!isPort(port, 1)) return
     if (this.#lookups.has(`${host} ${port}`)) return
     if (this.#names.some(([otherHost, otherPort]) => host === otherHost && port === otherPort)) return
     this.#keep(this.#names, [host, port])

@@ -19,7 +19,7 @@ import { Sha1Hash } from '../core/digest.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import type { DhtNode } from '../dht/dht-node.ts'
 import type { DhtTracker } from '../dht/dht-tracker.ts'
-import { Item, MAX_ITEM_SIZE } from '../dht/item.ts'
+import { Item, MAX_ITEM_SIZE, SIGNATURE_SIZE } from '../dht/item.ts'
 
 /** A mutable item that is about to be stored. */
 export interface MutableItemData {
@@ -178,15 +178,21 @@ export class DhtOperations {
   }
 }
 
-/** @throws what `change` or `bencode` throws, RangeError if the value is too large */
+/** @throws what `change` or `bencode` throws, RangeError if the value is too large, or the version or signature is none */
 function applyChange(item: Item, change: (item: MutableItemData) => void): void {
   const { publicKey, salt, value, signature, seq } = item
   const data: MutableItemData = { value, signature: signature.slice(), seq: Number(seq), salt }
   change(data)
   if (data.value === null) return
+  if (!Number.isInteger(data.seq) || data.seq < 0) throw new RangeError(`dhtPutItem: ${data.seq} is not a version`)
+  if (data.signature.length !== SIGNATURE_SIZE) {
+    throw new RangeError(`dhtPutItem: expected a signature of ${SIGNATURE_SIZE} bytes, not ${data.signature.length}`)
+  }
   const encoded = bencode(data.value)
   if (encoded.length > MAX_ITEM_SIZE) throw new RangeError(`dhtPutItem: more than ${MAX_ITEM_SIZE} bytes`)
-  item.setMutable(encoded, salt, data.seq, publicKey, data.signature)
+  // beyond 2^53 a number's digits are not its value's
+  const next = Number.isSafeInteger(data.seq) ? data.seq : BigInt(data.seq)
+  item.setMutable(encoded, salt, next, publicKey, data.signature)
 }
 
 function describeEntry(item: Entry): string {

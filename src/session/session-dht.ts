@@ -1,9 +1,9 @@
 /** The DHT, as programs use it: a part of every session. */
 
 import type { Entry } from '../bencode/entry.ts'
-import { textToBytes } from '../core/bytes.ts'
+import { copyBytes, textToBytes } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, parseAddress } from '../core/endpoint.ts'
+import { type Endpoint, isPort, parseAddress } from '../core/endpoint.ts'
 import type { AnnounceFlags } from '../core/enums.ts'
 import type { DhtState } from '../dht/dht-state.ts'
 import type { DhtStorageConstructor } from '../dht/storage.ts'
@@ -25,8 +25,14 @@ export class SessionDht {
     return this.engine.dht.isRunning
   }
 
-  /** Tells the DHT of a node; it is used if it answers. @param node host name or address, and UDP port */
+  /**
+   * Tells the DHT of a node; it is used if it answers.
+   *
+   * @param node host name or address, and UDP port
+   * @throws RangeError for a port that is none
+   */
   addDhtNode(node: readonly [host: string, port: number]): void {
+    checkPort('addDhtNode', node[1], 1)
     this.engine.turn.call(() => this.engine.dht.addNodeName(node[0], node[1]))
   }
 
@@ -60,7 +66,7 @@ export class SessionDht {
    */
   dhtGetMutableItem(key: Uint8Array, salt: Uint8Array | string = ''): void {
     checkLength('dhtGetMutableItem: key', key, 32)
-    this.#dht(dht => dht.getMutableItem(key, bytesOf(salt)))
+    this.#dht(dht => dht.getMutableItem(copyBytes(key), bytesOf(salt)))
   }
 
   /** `dhtGetImmutableItem` or `dhtGetMutableItem`. */
@@ -104,7 +110,7 @@ export class SessionDht {
     if (value.length + String(value.length).length + 1 > 1000) {
       throw new RangeError('dhtPutMutableItem: data has more than 1000 bytes, bencoded')
     }
-    this.#dht(dht => dht.putSigned(privateKey.slice(), publicKey, value.slice(), bytesOf(salt)))
+    this.#dht(dht => dht.putSigned(copyBytes(privateKey), copyBytes(publicKey), value, bytesOf(salt)))
   }
 
   /** As `dhtPutImmutableItem`. */
@@ -126,7 +132,7 @@ export class SessionDht {
     if (change === undefined) return this.dhtPutImmutableItem(of)
     if (!(of instanceof Uint8Array)) throw new TypeError('dhtPutItem: expected a key of 32 bytes')
     checkLength('dhtPutItem: publicKey', of, 32)
-    this.#dht(dht => dht.putChanged(of, change, bytesOf(salt)))
+    this.#dht(dht => dht.putChanged(copyBytes(of), change, bytesOf(salt)))
     return undefined
   }
 
@@ -139,8 +145,10 @@ export class SessionDht {
    * As `dhtGetPeers`, and announces that we are one of them.
    *
    * @param port 0 for our listen port @param flags `AnnounceFlags`
+   * @throws RangeError for a port that is none
    */
   dhtAnnounce(infoHash: Sha1Hash, port = 0, flags: AnnounceFlags = 0): void {
+    checkPort('dhtAnnounce', port, 0)
     this.#dht(dht => dht.announce(infoHash, port, flags))
   }
 
@@ -153,7 +161,7 @@ export class SessionDht {
    * Asks a node for some of the info-hashes that it has peers of; answers by a `DhtSampleInfohashesAlert`.
    *
    * @param endpoint the node @param target which nodes it should tell of: those close to it
-   * @throws TypeError if the address is none
+   * @throws TypeError if the address is none, RangeError if the port is none
    * @see BEP 51
    */
   dhtSampleInfohashes(endpoint: Endpoint, target: Sha1Hash): void {
@@ -165,7 +173,7 @@ export class SessionDht {
    * Sends a query of one's own; answers by a `DhtDirectResponseAlert`.
    *
    * @param entry a dictionary with `q` and `a`; id, transaction and so on are added
-   * @throws TypeError if the address is none
+   * @throws TypeError if the address is none, RangeError if the port is none
    */
   dhtDirectRequest(endpoint: Endpoint, entry: { readonly [key: string]: Entry }, userdata: unknown = null): void {
     const to = endpointOf('dhtDirectRequest', endpoint)
@@ -181,12 +189,19 @@ function checkLength(what: string, bytes: Uint8Array, length: number): void {
   if (bytes.length !== length) throw new RangeError(`${what}: expected ${length} bytes`)
 }
 
+function checkPort(where: string, port: number, lowest: 0 | 1): void {
+  if (isPort(port, lowest)) return
+  throw new RangeError(`${where}: expected a port from ${lowest} to 65535, not ${port}`)
+}
+
+/** Of one's own: a lookup may go on long after the call. */
 function bytesOf(value: Uint8Array | string): Uint8Array {
-  return typeof value === 'string' ? textToBytes(value) : value
+  return typeof value === 'string' ? textToBytes(value) : copyBytes(value)
 }
 
 function endpointOf(where: string, [address, port]: Endpoint): Endpoint {
   const canonical = parseAddress(address)
   if (canonical === null) throw new TypeError(`${where}: ${address} is not an address`)
+  checkPort(where, port, 0)
   return [canonical, port]
 }

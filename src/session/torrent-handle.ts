@@ -4,6 +4,7 @@ import { StateUpdateAlert } from '../alert/session-alerts.ts'
 import { FilePrioritiesAlert, FileProgressAlert, FileStatusAlert } from '../alert/storage-alerts.ts'
 import { PeerInfoAlert, PieceAvailabilityAlert, PieceInfoAlert, TrackerListAlert } from '../alert/torrent-alerts.ts'
 import type { TorrentId } from '../core/brands.ts'
+import { copyBytes } from '../core/bytes.ts'
 import { InfoHash, type Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, parseAddress } from '../core/endpoint.ts'
 import type {
@@ -163,7 +164,7 @@ export class TorrentHandle {
    * @returns false if it is not that of the torrent, or there is one already
    */
   setMetadata(metadata: Uint8Array): boolean {
-    return this.#call(torrent => torrent.metadata.set(metadata.slice()) === 'taken')
+    return this.#call(torrent => torrent.metadata.set(copyBytes(metadata)) === 'taken')
   }
 
   /**

@@ -11,10 +11,21 @@ import type { FileStorage } from '../metainfo/file-storage.ts'
  */
 export function fileUrl(seedUrl: string, files: FileStorage, file: number): string {
   const path = () => escapePath(files.filePath(file))
-  if (files.numFiles() > 1) return withSlash(seedUrl) + path()
+  if (hasSeveralFiles(files)) return withSlash(seedUrl) + path()
   const parts = parseUrl(seedUrl)
   const bare = typeof parts === 'object' && parts.path === '/' && !seedUrl.endsWith('/')
   return bare || seedUrl.endsWith('/') ? withSlash(seedUrl) + path() : seedUrl
+}
+
+/**
+ * Whether URLs are of a directory.
+ *
+ * Deviation: libtorrent counts the padding behind the only file of a v2 torrent as another file, and so never finds it at
+ * its URL.
+ */
+export function hasSeveralFiles(files: Pick<FileStorage, 'numFiles' | 'padFileAt' | 'filePath'>): boolean {
+  const count = files.numFiles()
+  return count > 1 && !(count === 2 && files.padFileAt(1) && !files.filePath(0).includes('/'))
 }
 
 export function withSlash(url: string): string {

@@ -30,7 +30,7 @@ import { isIdna } from '../tracker/tracker-url.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import type { Torrent } from './torrent.ts'
 import { WebSeed, type WebSeedReports } from './web-seed.ts'
-import { originOf, portOf, redirectTarget, withSlash } from './web-seed-url.ts'
+import { hasSeveralFiles, originOf, portOf, redirectTarget, withSlash } from './web-seed-url.ts'
 
 /** Used at a time if `max_web_seed_connections` sets no limit. */
 const MANY = 100
@@ -51,7 +51,7 @@ export class WebSeeds implements WebSeedReports {
   constructor(torrent: Torrent, params: AddTorrentParams) {
     this.#torrent = torrent
     const { ti } = params
-    const directory = ti !== null && ti.numFiles() > 1
+    const directory = ti !== null && hasSeveralFiles(ti.layout())
     // what a program has set in the torrent info, which may have more than a URL
     const known = new Map((ti?.webSeeds() ?? []).map(entry => [entry.url, entry]))
     const urls = new Set(params.urlSeeds.map(url => (directory ? withSlash(url) : url)))
@@ -261,7 +261,7 @@ export class WebSeeds implements WebSeedReports {
     const remote = seed.peer?.endpoint[0] ?? UNKNOWN_ADDRESS
     const noLocal = seed.noLocalAddresses || (this.settings.ssrfMitigation && isGlobal(remote))
     seed.lacks(file, files)
-    const several = files.numFiles() > 1
+    const several = hasSeveralFiles(files)
     if (hops > MAX_HOPS) this.#failed(seed, LibtorrentErrors.redirecting)
     else {
       const other = this.#found(several ? originOf(target) : target, seed, several ? 0 : hops, noLocal)
@@ -284,7 +284,7 @@ export class WebSeeds implements WebSeedReports {
     const seed = new WebSeed({ url, auth, extraHeaders: by.extraHeaders }, { hops, noLocal })
     const { files } = this.#torrent.content!
     // a directory has the files that redirects name, and no others
-    if (files.numFiles() > 1) seed.haveFiles = new Bitfield(files.numFiles())
+    if (hasSeveralFiles(files)) seed.haveFiles = new Bitfield(files.numFiles())
     this.#list.push(seed)
     return seed
   }
@@ -356,7 +356,7 @@ export class WebSeeds implements WebSeedReports {
     if (!entry.webSeed) return true
     const { files, geometry } = this.#torrent.content!
     const peer = entry.connection as PeerConnection | null
-    if (files.numFiles() === 1 || peer === null) return true
+    if (!hasSeveralFiles(files) || peer === null) return true
     const parts = files.mapBlock(piece, 0, geometry.pieceSize(piece)).filter(part => !files.padFileAt(part.fileIndex))
     if (parts.length === 1) {
       for (const other of geometry.piecesOfFile(parts[0]!.fileIndex)) peer.availability.onDontHave(other)

@@ -130,5 +130,8 @@ describe('dht', () => {
     const command = new Command(['dht', 'get', '12'.repeat(20), ...args])
     expect(await command.exit).toBe(1)
     expect(command.stderr).toBe('error: no node of the DHT answers\n')
+    const deaf = new Command(['dht', 'get', '12'.repeat(20), '--listen', '192.0.2.1:1', '--timeout', '2'])
+    expect(await deaf.exit).toBe(1)
+    expect(deaf.stderr).toContain('192.0.2.1')
   })
 })

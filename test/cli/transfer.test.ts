@@ -358,6 +358,23 @@ describe('a magnet link', () => {
     second.child.kill('SIGKILL')
   })
 
+  test('that selects files gets these, whatever an earlier one has selected', async () => {
+    const { peer } = await seed()
+    const args = transferArgs('some', '--peer', peer)
+    const first = start('download', `${link()}&so=2`, ...args, '--seed')
+    const { totalBytes } = await first.until('complete')
+    // all of its piece, which has the end of the other file
+    expect(totalBytes).toBe(1234 + 5)
+    first.child.kill('SIGINT')
+    await first.exit
+    expect(readFileSync(at('some/set/sub/b.txt'), 'utf8')).toBe('hello')
+    expect(existsSync(at('some/set/a.bin'))).toBe(false)
+    expect(existsSync(at(`some/.${infoHash}.resume`))).toBe(true)
+    const { command } = await cli('download', `${link()}&so=0`, ...args)
+    expect(command.events.at(-1)).toMatchObject({ event: 'complete', totalBytes: SIZE + 5 })
+    expect(digest(at('some/set/a.bin'))).toBe(digest(at('seed/set/a.bin')))
+  })
+
   test('info asks peers for what is in it', async () => {
     const { peer } = await seed()
     const { code, command } = await cli('info', link(), '--json', '--peer', peer, ...LOCAL)

@@ -6,6 +6,7 @@ import { AnnounceFlags, TorrentFlags } from '../../src/core/enums.ts'
 import { signMutableItem } from '../../src/dht/item.ts'
 import { verifyId } from '../../src/dht/node-id.ts'
 import { parseMagnetUri } from '../../src/metainfo/magnet-uri.ts'
+import type { MutableItemData } from '../../src/session/dht-operations.ts'
 import { readSessionParams, writeSessionParamsBuf } from '../../src/session/session-state.ts'
 import type { SettingsPack } from '../../src/settings/pack-type.ts'
 import * as C from '../../src/stats/counter-ids.ts'
@@ -531,7 +532,24 @@ describe('what programs ask', () => {
       const got = nodes[4]!.all('dht_mutable_item')
       expect(got.map(({ seq, authoritative }) => [seq, authoritative]).at(-1)).toEqual([7, true])
       expect(text(got.at(-1)!.item)).toBe('third')
-      nodes[4]!.dhtGetItem(PUBLIC)
+      // what a program gives is its own again after the call, also if it is a Buffer
+      const [secret, own, data, salt] = [SECRET, PUBLIC, 'fourth', 'salt'].map(each => Buffer.from(each))
+      nodes[0]!.dhtPutMutableItem(secret!, own!, data!, salt!)
+      for (const each of [secret!, own!, data!, salt!]) each.fill(0)
+      expect(nodes[0]!.next('dht_put').numSuccess).toBeGreaterThanOrEqual(4)
+      const [key, name] = [PUBLIC, 'salt'].map(each => Buffer.from(each))
+      nodes[4]!.dhtGetMutableItem(key!, name!)
+      for (const each of [key!, name!]) each.fill(0)
+      sim.run(20_000)
+      expect(text(nodes[4]!.all('dht_mutable_item').at(-1)!.item)).toBe('fourth')
+      // a version beyond 2^53, which numbers round
+      nodes[3]!.dhtPutItem(PUBLIC, item => {
+        item.value = 'late'
+        item.seq = 2 ** 60
+        item.signature = signMutableItem(bencode('late'), item.salt, 2n ** 60n, PUBLIC, SECRET)
+      })
+      expect(nodes[3]!.next('dht_put').numSuccess).toBeGreaterThanOrEqual(4)
+      nodes[4]!.dhtGetItem(PUBLIC, 'none')
       const none = nodes[4]!.next('dht_mutable_item')
       expect([none.item, none.authoritative]).toEqual([null, true])
       end(router, ...nodes)
@@ -549,12 +567,25 @@ describe('what programs ask', () => {
           thrown.push(error)
         }
       }
-      nodes[0]!.dhtPutItem(PUBLIC, () => {
-        throw new Error('of the program')
-      })
-      nodes[0]!.next('dht_put')
-      expect(thrown).toEqual([new Error('of the program')])
-      expect(nodes[0]!.all('dht_put').map(({ numSuccess }) => numSuccess)).toEqual([0])
+      const changes: ((item: MutableItemData) => void)[] = [
+        () => {
+          throw new Error('of the program')
+        },
+        item => Object.assign(item, { value: 'x', seq: -1 }),
+        item => Object.assign(item, { value: 'x', seq: 1.5 }),
+        item => Object.assign(item, { value: 'x', signature: new Uint8Array(63) }),
+      ]
+      for (const change of changes) {
+        nodes[0]!.dhtPutItem(PUBLIC, change)
+        expect(nodes[0]!.next('dht_put').numSuccess).toBe(0)
+      }
+      expect(thrown.map(error => (error as Error).message)).toEqual([
+        'of the program',
+        'dhtPutItem: -1 is not a version',
+        'dhtPutItem: 1.5 is not a version',
+        'dhtPutItem: expected a signature of 64 bytes, not 63',
+      ])
+      expect(nodes[0]!.engine.counters.get(C.DHT_DHT_PUT_OUT)).toBe(0)
       end(router, ...nodes)
     })
   })
@@ -570,6 +601,13 @@ describe('what programs ask', () => {
       expect(() => node.dhtPutItem(short, () => {})).toThrow(RangeError)
       expect(() => node.dhtSampleInfohashes(['host.example', 1], TARGET)).toThrow(TypeError)
       expect(() => node.dhtDirectRequest(['', 1], {})).toThrow(TypeError)
+      for (const port of [-1, 65536, 1.5, Number.NaN]) {
+        expect(() => node.dhtAnnounce(TARGET, port)).toThrow(RangeError)
+        expect(() => node.addDhtNode(['1.2.3.4', port])).toThrow(RangeError)
+        expect(() => node.dhtDirectRequest(['1.2.3.4', port], {})).toThrow(RangeError)
+        expect(() => node.dhtSampleInfohashes(['1.2.3.4', port], TARGET)).toThrow(RangeError)
+      }
+      expect(() => node.addDhtNode(['1.2.3.4', 0])).toThrow(RangeError)
       node.end()
     })
   })

@@ -4,7 +4,7 @@ import { HashFailedAlert } from '../../src/alert/torrent-alerts.ts'
 import { UrlSeedAlert } from '../../src/alert/tracker-alerts.ts'
 import { CreateFlags } from '../../src/metainfo/create-flags.ts'
 import { simulate } from './lib/simulation.ts'
-import { makeFilesTorrent, makeTorrent, type NodeOptions, Swarm } from './lib/swarm.ts'
+import { makeFilesTorrent, makeOneV2, makeTorrent, type NodeOptions, Swarm } from './lib/swarm.ts'
 import { complaints, complete, ends, leech } from './lib/web-leech.ts'
 import { WebServer } from './lib/web-server.ts'
 
@@ -19,6 +19,19 @@ describe('a download from a web seed alone', () => {
       complete(sim, node, torrent)
       expect(server.bytes).toBe(3_000_000)
       expect(new Set(server.served.map(({ connection }) => connection)).size).toBe(1)
+    })
+  })
+
+  test.each(['/a/whatever', '/a/'])('of one file, v2: %s', path => {
+    simulate(2, sim => {
+      const torrent = makeOneV2(300_000, PIECE)
+      const server = new WebServer(sim, 'seed.test')
+      server.put(torrent, '/a/')
+      server.files.set('/a/whatever', [...server.files.values()][0]!)
+      const node = leech(sim, torrent, [server.origin + path])
+      complete(sim, node, torrent)
+      expect(server.served[0]!.path).toBe(path === '/a/' ? '/a/single.bin' : path)
+      expect(server.bytes).toBe(300_000)
     })
   })
 

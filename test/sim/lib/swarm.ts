@@ -100,6 +100,18 @@ export function makeFilesTorrent(
   return { content, pieceLength, file, infoHash, v2Content: v2.content }
 }
 
+/** A v2 torrent of one file, which has padding behind it. */
+export function makeOneV2(size: number, pieceLength: number): SimTorrent {
+  const creator = new CreateTorrent([new CreateFileEntry('single.bin', size)], pieceLength, CreateFlags.v2Only)
+  const { files } = contentOf(creator, 1)
+  setV2Hashes(creator, 0, files[0]!, pieceLength)
+  const content = new Uint8Array(Math.ceil(size / pieceLength) * pieceLength)
+  content.set(files[0]!)
+  const file = creator.generateBuf()
+  const infoHash = loadTorrentBuffer(file).ti!.infoHashes().get(ProtocolVersion.V2) as Sha1Hash
+  return { content, pieceLength, file, infoHash, v2Content: content }
+}
+
 /** Gives a torrent that is made the v2 hashes of a file's pieces. */
 export function setV2Hashes(creator: CreateTorrent, file: number, bytes: Uint8Array, pieceLength: number): void {
   for (let piece = 0; piece * pieceLength < bytes.length; piece++) {

@@ -177,6 +177,21 @@ describe('signatures', () => {
 })
 
 describe('keys', () => {
+  test('that are Buffers are left as they are', () => {
+    const [pk, sk] = ed25519CreateKeypair(Buffer.alloc(32, 3))
+    const secret = Buffer.from(sk)
+    for (const text of ['one', 'two']) {
+      const message = Buffer.from(text)
+      expect(ed25519Verify(ed25519Sign(message, Buffer.from(pk), secret), message, pk)).toBe(true)
+      expect(secret.equals(sk)).toBe(true)
+    }
+    const scalar = Buffer.alloc(32, 0xff)
+    ed25519AddScalar(secret, scalar)
+    ed25519AddScalar(Buffer.from(pk), scalar)
+    expect(secret.equals(sk)).toBe(true)
+    expect(scalar.equals(Buffer.alloc(32, 0xff))).toBe(true)
+  })
+
   test('seeds differ', () => {
     const a = ed25519CreateSeed()
     const b = ed25519CreateSeed()

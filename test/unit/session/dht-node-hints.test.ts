@@ -84,3 +84,11 @@ test('of more names than may wait, two hundred are looked up', () => {
   for (let i = 0; i < rig.lookups.length; i++) rig.lookups[i]!.found([])
   expect(rig.lookups).toHaveLength(220)
 })
+
+test('what is no port is passed over', () => {
+  const { hints, lookups } = new Rig()
+  for (const port of [0, -1, 65536, 1.5, Number.NaN]) hints.addName('node.example', port)
+  expect(lookups).toEqual([])
+  hints.addName('node.example', 65535)
+  expect(lookups).toHaveLength(1)
+})

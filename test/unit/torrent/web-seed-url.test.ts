@@ -18,6 +18,16 @@ test('the URL of a torrent of one file is that file, unless it is a directory', 
   expect(fileUrl('http://h:8080', one, 0)).toBe('http://h:8080/a%20file.bin')
 })
 
+test('padding is no file', () => {
+  const one = files('a file.bin')
+  one.addFile('a file.bin/.pad/16284', 16_284, FileStorage.flagPadFile)
+  expect(fileUrl('http://h/some/other%20name', one, 0)).toBe('http://h/some/other%20name')
+  expect(fileUrl('http://h/dir/', one, 0)).toBe('http://h/dir/a%20file.bin')
+  const deep = files('dir/file')
+  deep.addFile('dir/.pad/16284', 16_284, FileStorage.flagPadFile)
+  expect(fileUrl('http://h/x', deep, 0)).toBe('http://h/x/dir/file')
+})
+
 test('the URL of a torrent of several files is the directory of its directory, slash or not', () => {
   const several = files('torrent/sub dir/ä?#%.bin', 'torrent/(b)_~!.txt')
   for (const url of ['http://h/x/', 'http://h/x']) {

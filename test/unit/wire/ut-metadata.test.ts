@@ -65,6 +65,19 @@ describe('messages of BEP 9', () => {
     }
   })
 
+  test.each([
+    ['9223372036854775807', -1],
+    ['9007199254740993', 1],
+    ['-9223372036854775808', 0],
+    ['4294967295', -1],
+    ['-5', -5],
+  ])('part %s can be rejected', (written, part) => {
+    const message = decodeUtMetadata(textToBytes(`d8:msg_typei0e5:piecei${written}ee`))
+    expect(message!.part).toBe(part)
+    const reject = Buffer.from(encoded(2, message!.part, 0)).toString('latin1')
+    expect(reject.slice(6)).toBe(`d8:msg_typei2e5:piecei${part}ee`)
+  })
+
   test('parts', () => {
     expect([0, 1, 16384, 16385].map(metadataParts)).toEqual([0, 1, 1, 2])
     expect(metadataPartSize(16385, 0)).toBe(16384)
