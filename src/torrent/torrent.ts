@@ -880,7 +880,7 @@ const TRACKER_SOURCE_TORRENT = 1
 function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
   const trees = new HashTrees(info.layout())
   const known = info.fileTrees()
-  if (known !== null) trees.load(known.trees, known.masks, known.verified)
-  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask, params.verifiedLeafHashes)
+  if (known !== null) trees.load(known.trees, known.masks)
+  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask)
   return trees
 }
