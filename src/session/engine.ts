@@ -12,7 +12,7 @@ import { SessionStatsAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
 import { type InfoHash, Sha1Hash } from '../core/digest.ts'
 import { type Endpoint, isUnspecified, isV6 } from '../core/endpoint.ts'
-import { PeerBlockedReason, TorrentFlags } from '../core/enums.ts'
+import { PeerBlockedReason, ProtocolVersion, TorrentFlags } from '../core/enums.ts'
 import { type ErrorCode, LibtorrentError, libtorrentError, NO_ERROR } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -21,7 +21,7 @@ import type { Runtime, Stream, TimerHandle } from '../core/runtime.ts'
 import { Turn } from '../core/turn.ts'
 import type { DhtState } from '../dht/dht-state.ts'
 import type { DhtStorageConstructor } from '../dht/storage.ts'
-import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { IpFilter } from '../net/ip-filter.ts'
 import { IpSource } from '../net/ip-voter.ts'
 import { PortFilter } from '../net/port-filter.ts'
@@ -314,10 +314,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
     }
     const id = this.registry.nextId()
     const handle = new TorrentHandle(this, id, hashes)
-    const torrent = new Torrent(id, withCarriedLists(params), handle, this.env, this.paused)
+    const torrent = new Torrent(id, ownParams(params), handle, this.env, this.paused)
     handle.bind(torrent)
     this.registry.insert(torrent)
-    for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
+    for (const [host, port] of torrent.dhtNodes) this.dht.addNodeName(host, port)
     this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
     if (this.alerts.wants(AddTorrentAlert)) this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
@@ -631,8 +631,8 @@ export class Engine implements ConnectPort, DiscoveryPort {
     this.#unattached.add(peer)
   }
 
-  /** An incoming connection has named its torrent. */
-  #attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
+  /** An incoming connection has named its torrent. @param upgrades it would speak v2 */
+  #attach(peer: PeerConnection, infoHash: Sha1Hash, upgrades: boolean): PeerHost | ErrorCode {
     const torrent = this.registry.byHash(infoHash)
     if (torrent === undefined || torrent.aborted) {
       // we have made this hash up for our DHT packets: the peer goes through what nodes are asked for
@@ -646,7 +646,10 @@ export class Engine implements ConnectPort, DiscoveryPort {
       return libtorrentError(LibtorrentErrors.tooManyConnections)
     }
     peer.torrentId = torrent.id
-    const refusal = torrent.swarm.attach(peer)
+    const { infoHashes } = torrent
+    const isHybrid = infoHashes.hasV1() && infoHashes.hasV2()
+    const speaksV2 = isHybrid ? upgrades || infoHash.equals(infoHashes.get(ProtocolVersion.V2)) : null
+    const refusal = torrent.swarm.attach(peer, speaksV2)
     if (refusal !== null) {
       peer.torrentId = null
       return refusal
@@ -666,7 +669,7 @@ export class Engine implements ConnectPort, DiscoveryPort {
       get numConnections() {
         return engine.connections.size
       },
-      attach: (peer, infoHash) => this.#attach(peer, infoHash),
+      attach: (peer, infoHash, upgrades) => this.#attach(peer, infoHash, upgrades),
       closedUnattached: (peer, error, operation, severity) => {
         this.connectionClosed(peer)
         if (!error.failed()) return
@@ -815,17 +818,20 @@ function contradicts(given: InfoHash, has: InfoHash): boolean {
   return (given.hasV1() && !given.v1.equals(has.v1)) || (given.hasV2() && !given.v2.equals(has.v2))
 }
 
-/** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */
-function withCarriedLists(params: AddTorrentParams): AddTorrentParams {
+/**
+ * What a torrent keeps, and changes as it goes: the program may add another one with the same object.
+ *
+ * Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along.
+ */
+function ownParams(params: AddTorrentParams): AddTorrentParams {
+  const own = Object.assign(new AddTorrentParams(), params)
   const { ti } = params
-  if (ti === null) return params
+  if (ti === null) return own
   if (params.trackers.length === 0) {
-    for (const tracker of ti.trackers()) {
-      params.trackers.push(tracker.url)
-      params.trackerTiers.push(tracker.tier)
-    }
+    own.trackers = ti.trackers().map(tracker => tracker.url)
+    own.trackerTiers = ti.trackers().map(tracker => tracker.tier)
   }
-  if (params.urlSeeds.length === 0) for (const seed of ti.webSeeds()) params.urlSeeds.push(seed.url)
-  if (params.dhtNodes.length === 0) params.dhtNodes.push(...ti.nodes())
-  return params
+  if (params.urlSeeds.length === 0) own.urlSeeds = ti.webSeeds().map(seed => seed.url)
+  if (params.dhtNodes.length === 0) own.dhtNodes = [...ti.nodes()]
+  return own
 }
