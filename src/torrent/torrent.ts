@@ -362,10 +362,13 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.hashes = trees === null ? null : new TorrentHashes(this, this.content, trees)
     this.#info = null
     this.files.openStorage(this.content)
+    // what the user sets while the files are looked at comes after what it was added with
+    if (params.piecePriorities.length > 0) this.content.setPiecePriorities(params.piecePriorities)
+    if (!mayBeSeed(params, info)) params.flags &= ~TorrentFlags.seedMode
     if (params.flags & TorrentFlags.seedMode) {
       this.seedMode = new SeedMode(this, info.numPieces(), params.verifiedBits)
       this.content.haveAll = true
-    }
+    } else if (params.piecePriorities.length > 0) this.needPicker()
     this.setState({ kind: 'checkingResume' })
     this.checker.checkResume(params)
   }
@@ -875,6 +878,14 @@ function addTrackers(announcer: Announcer, params: AddTorrentParams, env: Torren
 }
 
 const TRACKER_SOURCE_TORRENT = 1
+
+/** Whether what a torrent is added with does not say that something is missing, or not wanted. */
+function mayBeSeed({ filePriorities, piecePriorities, haveBits }: AddTorrentParams, info: TorrentInfo): boolean {
+  const files = info.layout()
+  if (filePriorities.some((priority, file) => priority === 0 && !files.padFileAt(file))) return false
+  if (piecePriorities.includes(0)) return false
+  return haveBits.empty() || haveBits.allSet()
+}
 
 /** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
 function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
