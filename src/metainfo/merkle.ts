@@ -7,7 +7,7 @@
  */
 
 import { equalAt } from '../core/bytes.ts'
-import { sha256 } from '../core/hash.ts'
+import { sha256, sha256Into } from '../core/hash.ts'
 
 /** Bytes of one node. */
 export const HASH_SIZE = 32
@@ -63,9 +63,14 @@ export function mergeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(pair)
 }
 
-/** As {@link mergeHash} of two hashes that follow one another in `hashes` from node `index` on. */
-export function mergePairAt(hashes: Uint8Array, index: number): Uint8Array {
-  return sha256(hashes.subarray(index * HASH_SIZE, (index + 2) * HASH_SIZE))
+/** As {@link mergeHash} of two hashes that follow one another in `hashes` from node `index` on, written to a node of `target`. */
+function mergePairInto(hashes: Uint8Array, index: number, target: Buffer, node: number): void {
+  sha256Into(hashes.subarray(index * HASH_SIZE, (index + 2) * HASH_SIZE), target, node * HASH_SIZE)
+}
+
+/** The same memory. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** A view of node `index`. */
@@ -109,17 +114,17 @@ export function merkleRoot(leaves: Uint8Array, pad: Uint8Array = merklePadAt(0))
   if (count < 1 || !Number.isInteger(count)) throw new RangeError('merkleRoot: expected one or more hashes of 32 bytes')
   if (count === 1) return leaves.slice()
   // the first round reads the input, the others fold the scratch layer in place
-  const scratch = new Uint8Array(((count + 1) >>> 1) * HASH_SIZE)
+  const scratch = Buffer.allocUnsafe(((count + 1) >>> 1) * HASH_SIZE)
   let from = leaves
   while (count > 1) {
     const pairs = count >>> 1
-    for (let i = 0; i < pairs; i++) scratch.set(mergePairAt(from, 2 * i), i * HASH_SIZE)
+    for (let i = 0; i < pairs; i++) mergePairInto(from, 2 * i, scratch, i)
     if (count % 2 === 1) scratch.set(mergeHash(merkleNode(from, count - 1), pad), pairs * HASH_SIZE)
     pad = mergeHash(pad, pad)
     count = (count + 1) >>> 1
     from = scratch
   }
-  return scratch.slice(0, HASH_SIZE)
+  return new Uint8Array(scratch.subarray(0, HASH_SIZE))
 }
 
 /**
@@ -144,10 +149,11 @@ export function merkleSubtreeRoot(nodes: Uint8Array, leafs: number, height: numb
  * @param levelStart index of its first node; the first leaf of the tree unless given
  */
 export function merkleFillTree(tree: Uint8Array, leafs: number, levelStart = merkleFirstLeaf(leafs)): void {
+  const nodes = asBuffer(tree)
   let size = leafs
   while (size > 1) {
     let parent = merkleGetParent(levelStart)
-    for (let i = levelStart; i < levelStart + size; i += 2, parent++) tree.set(mergePairAt(tree, i), parent * HASH_SIZE)
+    for (let i = levelStart; i < levelStart + size; i += 2, parent++) mergePairInto(nodes, i, nodes, parent)
     levelStart = merkleGetParent(levelStart)
     size /= 2
   }
@@ -176,16 +182,21 @@ export function merkleTreeOver(hashes: Uint8Array, leafs: number, height: number
  */
 export function merkleFillPartialTree(tree: Uint8Array, root: Uint8Array | null): void {
   const nodes = tree.length / HASH_SIZE
+  const bytes = asBuffer(tree)
   if (root !== null) tree.set(root)
   for (let i = (nodes - 1) / 2 - 1; i >= 0; i--) {
     const child = 2 * i + 1
     if (!merkleIsZero(tree, i) || merkleIsZero(tree, child) || merkleIsZero(tree, child + 1)) continue
-    tree.set(mergePairAt(tree, child), i * HASH_SIZE)
+    mergePairInto(tree, child, bytes, i)
   }
   if (root === null) return
+  const above = Buffer.allocUnsafe(HASH_SIZE)
   for (let parent = 0, i = 1; i < nodes; parent++, i += 2) {
     const known = !merkleIsZero(tree, parent) && !merkleIsZero(tree, i) && !merkleIsZero(tree, i + 1)
-    if (known && equalAt(mergePairAt(tree, i), 0, tree, parent * HASH_SIZE, HASH_SIZE)) continue
+    if (known) {
+      mergePairInto(tree, i, above, 0)
+      if (equalAt(above, 0, tree, parent * HASH_SIZE, HASH_SIZE)) continue
+    }
     tree.fill(0, i * HASH_SIZE, (i + 2) * HASH_SIZE)
   }
 }

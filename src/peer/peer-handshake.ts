@@ -94,7 +94,7 @@ export class PeerHandshake {
    */
   #attach(hash: Sha1Hash, upgrades: boolean): boolean {
     const peer = this.#peer
-    const found = peer.session.attach(peer, hash)
+    const found = peer.session.attach(peer, hash, upgrades)
     if (peer.disconnecting) return false
     if ('message' in found) {
       const severity = found.is(LibtorrentErrors.invalidInfoHash) ? Severity.failure : Severity.peerError

@@ -213,8 +213,13 @@ export interface PeerSession {
   readonly slots: SlotPool
   /** Connections and half-open ones. */
   readonly numConnections: number
-  /** Finds the torrent an incoming connection is for. @returns the torrent, or why there is none */
-  attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode
+  /**
+   * Finds the torrent an incoming connection is for.
+   *
+   * @param upgrades the peer named the v1 hash, and would speak v2
+   * @returns the torrent, or why there is none
+   */
+  attach(peer: PeerConnection, infoHash: Sha1Hash, upgrades: boolean): PeerHost | ErrorCode
   /** Of an incoming connection that has no torrent yet. */
   closedUnattached(peer: PeerConnection, error: ErrorCode, operation: Operation, severity: Severity): void
   /** Port to tell peers, of the listen socket that fits the local address; 0 for none. */

@@ -2,7 +2,7 @@
 
 import type { InfoHash } from '../core/digest.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
-import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
+import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 
 /** Why a torrent cannot be added with these; `null` if it can. */
 export function refusalOf(params: AddTorrentParams): LibtorrentErrors | null {
@@ -21,19 +21,22 @@ export function hashesOf(params: AddTorrentParams): InfoHash {
   return params.ti?.infoHashes() ?? params.infoHashes
 }
 
-/** Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along. */
-export function withCarriedLists(params: AddTorrentParams): AddTorrentParams {
+/**
+ * What a torrent keeps, and changes as it goes: the program may add another one with the same object.
+ *
+ * Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along.
+ */
+export function ownParams(params: AddTorrentParams): AddTorrentParams {
+  const own = Object.assign(new AddTorrentParams(), params)
   const { ti } = params
-  if (ti === null) return params
+  if (ti === null) return own
   if (params.trackers.length === 0) {
-    for (const tracker of ti.trackers()) {
-      params.trackers.push(tracker.url)
-      params.trackerTiers.push(tracker.tier)
-    }
+    own.trackers = ti.trackers().map(tracker => tracker.url)
+    own.trackerTiers = ti.trackers().map(tracker => tracker.tier)
   }
-  if (params.urlSeeds.length === 0) for (const seed of ti.webSeeds()) params.urlSeeds.push(seed.url)
-  if (params.dhtNodes.length === 0) params.dhtNodes.push(...ti.nodes())
-  return params
+  if (params.urlSeeds.length === 0) own.urlSeeds = ti.webSeeds().map(seed => seed.url)
+  if (params.dhtNodes.length === 0) own.dhtNodes = [...ti.nodes()]
+  return own
 }
 
 /** A hash that was given for a torrent is not the one its metadata has. */

@@ -32,7 +32,7 @@ import { buildStatus } from '../torrent/status-builder.ts'
 import { Torrent } from '../torrent/torrent.ts'
 import type { TorrentEnv } from '../torrent/torrent-env.ts'
 import type { TrackerManager } from '../tracker/tracker-manager.ts'
-import { hashesOf, refusalOf, withCarriedLists } from './addable-params.ts'
+import { hashesOf, ownParams, refusalOf } from './addable-params.ts'
 import { ConnectionScheduler } from './connection-scheduler.ts'
 import { Connections } from './connections.ts'
 import { DhtHost } from './dht-host.ts'
@@ -322,10 +322,10 @@ export class Engine {
     }
     const id = this.registry.nextId()
     const handle = new TorrentHandle(this, id, hashes)
-    const torrent = new Torrent(id, withCarriedLists(params), handle, this.env, this.paused)
+    const torrent = new Torrent(id, ownParams(params), handle, this.env, this.paused)
     handle.bind(torrent)
     this.registry.insert(torrent)
-    for (const [host, port] of params.dhtNodes) this.dht.addNodeName(host, port)
+    for (const [host, port] of torrent.dhtNodes) this.dht.addNodeName(host, port)
     this.counters.inc(C.SES_NUM_TOTAL_PIECES_ADDED, params.ti?.numPieces() ?? 0)
     if (!torrent.appliesIpFilter) this.counters.inc(C.SES_NON_FILTER_TORRENTS)
     this.alerts.post(new AddTorrentAlert(torrent, params, NO_ERROR))
@@ -441,7 +441,7 @@ export class Engine {
       get numConnections() {
         return engine.connections.size
       },
-      attach: (peer, infoHash) => this.#incoming.attach(peer, infoHash),
+      attach: (peer, infoHash, upgrades) => this.#incoming.attach(peer, infoHash, upgrades),
       closedUnattached: (peer, error, operation, severity) => this.#incoming.closed(peer, error, operation, severity),
       listenPort: address => this.listen.portFor(address),
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),

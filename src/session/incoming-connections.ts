@@ -4,7 +4,7 @@ import type { AlertQueue } from '../alert/alert-queue.ts'
 import { PeerBlockedAlert, PeerDisconnectedAlert } from '../alert/peer-alerts.ts'
 import { IncomingConnectionAlert } from '../alert/session-alerts.ts'
 import { Sha1Hash } from '../core/digest.ts'
-import { PeerBlockedReason } from '../core/enums.ts'
+import { PeerBlockedReason, ProtocolVersion } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -89,8 +89,13 @@ export class IncomingConnections {
     connections.unattached.add(peer)
   }
 
-  /** A connection has named its torrent. @returns what it gets of the torrent, or why it is refused */
-  attach(peer: PeerConnection, infoHash: Sha1Hash): PeerHost | ErrorCode {
+  /**
+   * A connection has named its torrent.
+   *
+   * @param upgrades it would speak v2
+   * @returns what it gets of the torrent, or why it is refused
+   */
+  attach(peer: PeerConnection, infoHash: Sha1Hash, upgrades: boolean): PeerHost | ErrorCode {
     const { settings, registry, connections } = this.#port
     const torrent = registry.byHash(infoHash)
     if (torrent === undefined || torrent.aborted) {
@@ -105,7 +110,10 @@ export class IncomingConnections {
       return libtorrentError(LibtorrentErrors.tooManyConnections)
     }
     peer.torrentId = torrent.id
-    const refusal = torrent.swarm.attach(peer)
+    const { infoHashes } = torrent
+    const isHybrid = infoHashes.hasV1() && infoHashes.hasV2()
+    const speaksV2 = isHybrid ? upgrades || infoHash.equals(infoHashes.get(ProtocolVersion.V2)) : null
+    const refusal = torrent.swarm.attach(peer, speaksV2)
     if (refusal !== null) {
       peer.torrentId = null
       return refusal

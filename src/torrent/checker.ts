@@ -93,7 +93,6 @@ export class Checker {
     }
     torrent.added = null
     const content = torrent.content!
-    if (resume !== null && resume.piecePriorities.length > 0) content.setPiecePriorities(resume.piecePriorities)
     if (result.status === CheckStatus.needFullCheck) {
       torrent.seedMode = null
       content.forgetPieces()

@@ -86,11 +86,11 @@ export class HashTrees {
 
   /**
    * Takes what a torrent file or resume data knows, in the forms of `AddTorrentParams`. What the root does not prove is
-   * left out, so nobody needs to say what is verified. To be called before pieces are hashed.
+   * left out, so nobody needs to say what is verified: `verifiedLeafHashes` is for others to read. To be called before pieces are hashed.
    *
    * @param trees a piece layer, if it is nothing else, is kept: it must not change any more
    */
-  load(trees: readonly Uint8Array[], masks: readonly Bitfield[], _verified: readonly Bitfield[] = []): void {
+  load(trees: readonly Uint8Array[], masks: readonly Bitfield[]): void {
     const count = Math.min(this.#first.length, trees.length)
     for (let file = 0; file < count; file++) {
       const hashes = trees[file]!

@@ -141,12 +141,15 @@ export class PeerList {
    * connections is closed, both ends choosing the same one.
    *
    * @param sessionTime seconds
+   * @param speaksV2 what it has said itself; `null` if nothing can be told from it. It counts also if `c` is refused:
+   *   the next connection of ours then names a hash that the peer has.
    * @returns false if `c` was refused; it has been told to disconnect
    */
-  newConnection(c: ListedConnection, sessionTime: number): boolean {
+  newConnection(c: ListedConnection, sessionTime: number, speaksV2: boolean | null = null): boolean {
     const [address, port] = c.remote()
     let entry = this.#findEndpoint(address, port)
     if (entry !== null) {
+      if (speaksV2 !== null) entry.protocolV2 = speaksV2
       if (entry.banned) {
         c.disconnect(libtorrentError(LibtorrentErrors.peerBanned), Operation.bittorrent)
         return false

@@ -2,11 +2,13 @@
 
 import { SaveResumeDataAlert, SaveResumeDataFailedAlert } from '../alert/storage-alerts.ts'
 import { Bitfield } from '../core/bitfield.ts'
+import { TorrentFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { shuffle } from '../core/rng.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
+import type { PiecePicker } from './piece-picker.ts'
 import type { Torrent } from './torrent.ts'
 import { flagsOf } from './torrent-flags.ts'
 import { UNLIMITED } from './torrent-limits.ts'
@@ -111,7 +113,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   addPeers(torrent, p)
   if (saveInfoDict) p.ti = torrent.info
   if (content === null) {
-    p.filePriorities = torrent.added?.filePriorities.slice() ?? []
+    if (torrent.added !== null) keepAdded(torrent.added, p)
     return p
   }
   p.renamedFiles = torrent.files.renamed.exportFilenames(content.files)
@@ -126,6 +128,25 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   return p
 }
 
+/**
+ * What was known when the torrent was added, and waits for the metadata.
+ *
+ * Deviation: libtorrent forgets all of it but file priorities, so that a link that is saved twice before anybody tells
+ * the metadata is checked, and got under other names.
+ */
+function keepAdded(added: AddTorrentParams, p: AddTorrentParams): void {
+  p.filePriorities = added.filePriorities.slice()
+  p.piecePriorities = added.piecePriorities.slice()
+  p.flags |= added.flags & TorrentFlags.seedMode
+  p.renamedFiles = { ...added.renamedFiles }
+  p.haveBits = added.haveBits
+  p.verifiedBits = added.verifiedBits
+  p.unfinishedBits = new Map(added.unfinishedBits)
+  p.merkleTrees = added.merkleTrees
+  p.merkleTreeMask = added.merkleTreeMask
+  p.verifiedLeafHashes = added.verifiedLeafHashes
+}
+
 function addPieces(torrent: Torrent, p: AddTorrentParams): void {
   const content = torrent.content!
   const { numPieces } = content.geometry
@@ -135,7 +156,7 @@ function addPieces(torrent: Torrent, p: AddTorrentParams): void {
     p.haveBits = added.haveBits
     p.verifiedBits = added.verifiedBits
     p.unfinishedBits = new Map(added.unfinishedBits)
-    p.piecePriorities = added.piecePriorities
+    addPiecePriorities(content.picker, p)
     return
   }
   const known = torrent.isChecking ? torrent.checker.numChecked : torrent.ready ? numPieces : 0
@@ -149,7 +170,10 @@ function addPieces(torrent: Torrent, p: AddTorrentParams): void {
     for (let b = 0; b < blocks; b++) if (onDisk(b)) bits.setBit(b)
     p.unfinishedBits.set(piece, bits)
   }
-  const { picker } = content
+  addPiecePriorities(content.picker, p)
+}
+
+function addPiecePriorities(picker: PiecePicker | null, p: AddTorrentParams): void {
   if (picker === null) return
   const priorities = picker.piecePriorities()
   if (priorities.some(priority => priority !== 4)) p.piecePriorities = Array.from(priorities)

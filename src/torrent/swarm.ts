@@ -246,15 +246,20 @@ export class Swarm implements PeerListHost {
     return this.connections.length
   }
 
-  /** Takes in an incoming connection that named this torrent. @returns why not */
-  attach(peer: PeerConnection): ErrorCode | null {
+  /**
+   * Takes in an incoming connection that named this torrent.
+   *
+   * @param speaksV2 it has the v2 hash of a hybrid torrent; `null` if that cannot be told
+   * @returns why not
+   */
+  attach(peer: PeerConnection, speaksV2: boolean | null): ErrorCode | null {
     this.hasIncoming = true
     if (this.#host.appliesIpFilter && this.#env.connects.isBlocked(peer.endpoint[0])) {
       this.#blocked(peer.endpoint, PeerBlockedReason.ipFilter)
       return libtorrentError(LibtorrentErrors.bannedByIpFilter)
     }
     if (this.connections.length >= this.#host.maxConnections && !this.#dropHalfOpen()) {
-      if (!this.list.newConnection(peer, this.#env.sessionTime())) return duplicate()
+      if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return duplicate()
       const lowest = this.lowestRanking()
       const replaced = lowest !== null && this.#rank(lowest) < this.#rank(peer)
       if (!replaced) {
@@ -262,7 +267,7 @@ export class Swarm implements PeerListHost {
         return libtorrentError(LibtorrentErrors.tooManyConnections)
       }
       lowest.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
-    } else if (!this.list.newConnection(peer, this.#env.sessionTime())) return duplicate()
+    } else if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return duplicate()
     this.#enter(peer)
     return null
   }

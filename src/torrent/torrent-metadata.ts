@@ -137,10 +137,13 @@ export class TorrentMetadata {
     torrent.hashes = trees === null ? null : new TorrentHashes(torrent, content, trees)
     this.info = null
     torrent.files.openStorage(content)
+    // what the user sets while the files are looked at comes after what it was added with
+    if (params.piecePriorities.length > 0) content.setPiecePriorities(params.piecePriorities)
+    if (!mayBeSeed(params, info)) params.flags &= ~TorrentFlags.seedMode
     if (params.flags & TorrentFlags.seedMode) {
       torrent.seedMode = new SeedMode(torrent, info.numPieces(), params.verifiedBits)
       content.haveAll = true
-    }
+    } else if (params.piecePriorities.length > 0) torrent.needPicker()
     torrent.setState({ kind: 'checkingResume' })
     torrent.checker.checkResume(params)
   }
@@ -183,11 +186,19 @@ function hasHash(metadata: Uint8Array, expected: InfoHash): boolean {
   return bytesEqual(sha256(metadata).subarray(0, 20), expected.v1.view())
 }
 
+/** Whether what a torrent is added with does not say that something is missing, or not wanted. */
+function mayBeSeed({ filePriorities, piecePriorities, haveBits }: AddTorrentParams, info: TorrentInfo): boolean {
+  const files = info.layout()
+  if (filePriorities.some((priority, file) => priority === 0 && !files.padFileAt(file))) return false
+  if (piecePriorities.includes(0)) return false
+  return haveBits.empty() || haveBits.allSet()
+}
+
 /** Resume data keeps the hashes of v2 pieces apart from the info dictionary, a torrent file as well. */
 function treesOf(info: TorrentInfo, params: AddTorrentParams): HashTrees {
   const trees = new HashTrees(info.layout())
   const known = info.fileTrees()
-  if (known !== null) trees.load(known.trees, known.masks, known.verified)
-  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask, params.verifiedLeafHashes)
+  if (known !== null) trees.load(known.trees, known.masks)
+  if (params.merkleTrees.length > 0) trees.load(params.merkleTrees, params.merkleTreeMask)
   return trees
 }

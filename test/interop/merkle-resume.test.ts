@@ -53,7 +53,6 @@ function load(files: FileStorage, saved: readonly SavedTree[]): HashTrees {
   trees.load(
     saved.map(tree => new Uint8Array(Buffer.from(tree.hashes, 'base64'))),
     saved.map(tree => bitsOf(tree.mask)),
-    saved.map(tree => bitsOf(tree.verified)),
   )
   return trees
 }
@@ -99,7 +98,7 @@ describe.skipIf(!canTest('libtorrent'))('trees that we save', () => {
       expect(some.addHashes(0, request, file.run(0, piece * count, count))).not.toBeNull()
     }
     const all = new HashTrees(files)
-    all.load([Buffer.concat(file.nodes)], [new Bitfield()], [])
+    all.load([Buffer.concat(file.nodes)], [new Bitfield()])
     const run = new HashTrees(files)
     const length = Math.min(512, file.leafs / 2 ** levels)
     const height = levels + Math.log2(length)

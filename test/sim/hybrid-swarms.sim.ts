@@ -145,6 +145,30 @@ describe('who was found to have the v2 hash', () => {
   })
 })
 
+describe('two that connect to each other at the same moment', () => {
+  const both = loadTorrentBuffer(hybrid().file).infoHashes
+  test.each([
+    ['the v2 hash', new InfoHash(both.v2), 0],
+    ['the v1 hash, though it was said to have the other', new InfoHash(both.v1), PexFlags.pexLtV2],
+  ])('meet, also if one of them has the link only, with %s', (_what, infoHashes, flags) => {
+    simulate(4, sim => {
+      const swarm = new Swarm(sim, hybrid())
+      const leech = swarm.add('leech', {
+        params: (params: AddTorrentParams) => {
+          Object.assign(params, { ti: null, merkleTrees: [], merkleTreeMask: [], verifiedLeafHashes: [], infoHashes })
+        },
+      })
+      // of two such connections the one of the lower address is kept: the one that names what the other does not know
+      const seed = swarm.add('seed', { has: 'all', host: { addresses: ['10.0.0.1'] } })
+      sim.run(2000)
+      seed.handle.connectPeer(leech.endpoint as [string, number], 0, flags)
+      leech.connectTo(seed)
+      swarm.complete(200_000, [leech])
+      swarm.close()
+    })
+  })
+})
+
 describe('trackers are told of both hashes of a hybrid torrent', () => {
   test.each(['httpUrl', 'udpUrl'] as const)('and their answers tell who has which (%s)', url => {
     simulate(5, sim => {

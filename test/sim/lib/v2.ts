@@ -71,7 +71,7 @@ export class AllHashes {
 
   constructor(torrent: SimTorrent) {
     this.trees = new HashTrees(loadTorrentBuffer(torrent.file).ti!.layout())
-    this.trees.load(wholeTrees(torrent), [], [])
+    this.trees.load(wholeTrees(torrent), [])
   }
 
   /** The right answer. */

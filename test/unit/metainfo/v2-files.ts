@@ -85,11 +85,11 @@ export class V2File {
   }
 
   /** The piece layer in the form of `AddTorrentParams`. */
-  layerTrees(): [Uint8Array[], Bitfield[], Bitfield[]] {
+  layerTrees(): [Uint8Array[], Bitfield[]] {
     const first = this.leafs / 2 ** this.pieceLevels - 1
     const mask = new Bitfield(first + this.pieces)
     for (let i = first; i < first + this.pieces; i++) mask.setBit(i)
-    return [[this.pieceLayer()], [mask], [new Bitfield()]]
+    return [[this.pieceLayer()], [mask]]
   }
 }
 

@@ -7,7 +7,7 @@ import { CreateFlags } from '../../../src/metainfo/create-flags.ts'
 import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
 import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
 import { TorrentInfo } from '../../../src/metainfo/torrent-info.ts'
-import { hashesOf, refusalOf, withCarriedLists } from '../../../src/session/addable-params.ts'
+import { hashesOf, ownParams, refusalOf } from '../../../src/session/addable-params.ts'
 
 const OTHER = new InfoHash(new Sha1Hash(new Uint8Array(20).fill(7)))
 
@@ -42,12 +42,12 @@ test('trackers, web seeds and nodes of the metadata come along, but for lists th
   ti.addTracker('http://tracker.test/a', 2)
   ti.addUrlSeed('http://seed.test/')
   ti.addNode('node.test', 6881)
-  const carried = withCarriedLists(params({ ti }))
+  const carried = ownParams(params({ ti }))
   expect(carried.trackers).toEqual(['http://tracker.test/a'])
   expect(carried.trackerTiers).toEqual([2])
   expect(carried.urlSeeds).toEqual(['http://seed.test/'])
   expect(carried.dhtNodes).toEqual([['node.test', 6881]])
-  const own = withCarriedLists(params({ ti, trackers: ['http://own.test/'], trackerTiers: [0] }))
+  const own = ownParams(params({ ti, trackers: ['http://own.test/'], trackerTiers: [0] }))
   expect(own.trackers).toEqual(['http://own.test/'])
   expect(own.trackerTiers).toEqual([0])
 })

@@ -86,7 +86,7 @@ test('a TiB takes its piece layer and little else, however it came', () => {
   const first = PIECES - 1
   const mask = new Bitfield(first + PIECES)
   for (let i = first; i < first + PIECES; i++) mask.setBit(i)
-  loaded.load([layer!], [mask], [])
+  loaded.load([layer!], [mask])
   expect(loaded.complete).toBe(true)
   // shared, not copied
   expect(loaded.pieceLayers()![0]!.buffer).toBe(layer!.buffer)

@@ -140,7 +140,7 @@ describe('files of at most a piece', () => {
     expect(trees.getHashes(file, requestOf(three, 1, 0, 2, 0))).toEqual(three.run(1, 0, 2))
     const saved = trees.resume()
     const again = new HashTrees(layoutOf(4, one, three, whole))
-    again.load(saved.trees, saved.masks, saved.verified)
+    again.load(saved.trees, saved.masks)
     expect(again.blockHashes(1)).toEqual(three.blockHashes(0))
   })
 
@@ -461,7 +461,7 @@ describe('files with the same content', () => {
     expect(trees.blockHashes(13)).toEqual(twin.blockHashes(3))
     const saved = trees.resume()
     const again = new HashTrees(files)
-    again.load(saved.trees, saved.masks, saved.verified)
+    again.load(saved.trees, saved.masks)
     expect(again.complete).toBe(true)
     expect(again.blockHashes(7)).toEqual(twin.blockHashes(3))
   })
@@ -506,23 +506,22 @@ describe('files with the same content', () => {
 })
 
 describe('loading', () => {
-  test('leaves out what is not proven, whatever is said to be verified', () => {
+  test('leaves out what is not proven', () => {
     const file = new V2File(37, 4)
     const files = layoutOf(4, file)
     const [[layer], [mask]] = file.layerTrees()
     const wrong = layer!.slice()
     wrong[40]! ^= 1
-    const all = new Bitfield(37, true)
     const trees = new HashTrees(files)
-    trees.load([wrong], [mask!], [all])
+    trees.load([wrong], [mask!])
     expect(trees.complete).toBe(false)
     expect(trees.memoryBytes).toBeLessThan(100)
-    trees.load([layer!.subarray(1)], [mask!], [all])
-    trees.load([layer!], [new Bitfield()], [all])
-    trees.load([layer!, layer!, layer!], [], [])
-    trees.load([], [mask!], [all])
+    trees.load([layer!.subarray(1)], [mask!])
+    trees.load([layer!], [new Bitfield()])
+    trees.load([layer!, layer!, layer!], [])
+    trees.load([], [mask!])
     expect(trees.complete).toBe(false)
-    trees.load([layer!], [mask!], [all])
+    trees.load([layer!], [mask!])
     expect(trees.complete).toBe(true)
     expect(trees.blockHashes(0)).toBeNull()
   })
@@ -532,12 +531,12 @@ describe('loading', () => {
     const nodes = join(file.nodes)
     nodes[(file.leafs - 1 + 21) * 32]! ^= 1
     const trees = new HashTrees(layoutOf(4, file))
-    trees.load([nodes], [new Bitfield()], [])
+    trees.load([nodes], [new Bitfield()])
     expect(trees.complete).toBe(true)
     expect(Array.from({ length: 10 }, (_, piece) => trees.blockHashes(piece) !== null)).toEqual(
       Array.from({ length: 10 }, (_, piece) => piece !== 5),
     )
-    trees.load([join(file.nodes)], [new Bitfield()], [])
+    trees.load([join(file.nodes)], [new Bitfield()])
     expect(trees.blockHashes(5)).toEqual(file.blockHashes(5))
     const bytes = trees.memoryBytes
     trees.dropBlockHashes(5)
@@ -557,7 +556,7 @@ describe('loading', () => {
       const hashes = join(known)
       if (rng.below(2) === 0 && hashes.length > 0) hashes[rng.below(hashes.length)]! ^= 1
       const trees = new HashTrees(files)
-      trees.load([rng.below(3) === 0 ? hashes.subarray(0, rng.below(hashes.length + 1)) : hashes], [mask], [])
+      trees.load([rng.below(3) === 0 ? hashes.subarray(0, rng.below(hashes.length + 1)) : hashes], [mask])
       for (let piece = 0; piece < 1100; piece++) {
         const root = trees.pieceRoot(piece)
         if (root !== null && !Buffer.from(root).equals(file.pieceRoot(piece))) throw new Error(`piece ${piece}`)
