@@ -72,6 +72,7 @@ export class PeerAvailability {
     counters.inc(C.SES_NUM_INCOMING_HAVE)
     this.assumeHaveNone()
     if (peer.disconnecting) return
+    peer.uploads.onHave(piece)
     const geometry = host.geometry
     if (geometry === null || !this.counted) {
       if (geometry === null ? piece > settings.maxPieceCount : piece >= geometry.numPieces) {

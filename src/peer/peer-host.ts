@@ -152,6 +152,8 @@ export interface PeerHost {
   readAhead(request: BlockRequest): void
   readBlocks(run: RequestRun, done: (result: ReadResult) => void): void
   readFailed(error: DiskError): void
+  /** Blocks of it are about to be sent. */
+  pieceRead(piece: PieceIndex): void
   /** Pieces worth suggesting to a peer that lacks them; newest last. */
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[]
   /** Which piece to show to a peer while super seeding; -1 for none. */

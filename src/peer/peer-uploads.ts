@@ -8,6 +8,7 @@
  */
 
 import type { PieceIndex } from '../core/brands.ts'
+import { SuggestMode } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -127,7 +128,7 @@ export class PeerUploads implements UploadPort {
   sendSuggestions(count: number): void {
     const peer = this.#peer
     const { counters, settings } = peer.session
-    if (!peer.supportsFast || settings.suggestMode === 0) return
+    if (!peer.supportsFast || settings.suggestMode === SuggestMode.noPieceSuggestions) return
     for (const piece of peer.host!.suggestPieces(peer, this.#suggested, count)) {
       M.encodeSuggest(peer.link.out(), piece)
       counters.inc(C.SES_NUM_OUTGOING_SUGGEST)
@@ -135,6 +136,11 @@ export class PeerUploads implements UploadPort {
     }
     const surplus = this.#suggested.length - settings.maxSuggestPieces
     if (surplus > 0) this.#suggested.splice(0, surplus)
+  }
+
+  /** The peer has a piece. One that was suggested is taken up: it can have the next. */
+  onHave(piece: PieceIndex): void {
+    if (!this.#peer.amChoking && this.#suggested.includes(piece)) this.sendSuggestions(2)
   }
 
   /** Grants the peer the pieces it may have while it is choked. */
@@ -195,6 +201,7 @@ export class PeerUploads implements UploadPort {
     const { piece, length, count } = run
     peer.session.counters.inc(C.SES_NUM_OUTGOING_PIECE, count)
     peer.host!.alert(peer, { kind: 'blocksUploaded', run })
+    if (peer.session.settings.suggestMode !== SuggestMode.noPieceSuggestions) peer.host!.pieceRead(piece)
     if (result.framed === true) {
       link.writeBlock(result.views, () => result.release(), true)
       return

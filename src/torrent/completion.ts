@@ -1,5 +1,6 @@
 /** Whether a torrent has what is wanted of it: what it does when it has, and when more is wanted again. */
 
+import { SuggestMode } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -24,7 +25,7 @@ export class Completion {
     env.registry.setQueued(torrent, false)
     times.finished(env.turn.now)
     if (seed) {
-      torrent.content!.dropPicker()
+      if (env.settings.suggestMode === SuggestMode.noPieceSuggestions) torrent.content!.dropPicker()
       torrent.verdicts.clear()
       torrent.setState({ kind: 'seeding' })
       times.seeding(env.turn.now)

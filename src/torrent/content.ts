@@ -149,11 +149,11 @@ export class Content {
   }
 
   get isSeed(): boolean {
-    return this.haveAll || this.picker?.counts.isSeeding() === true
+    return this.picker === null ? this.haveAll : this.picker.counts.isSeeding()
   }
 
   get isFinished(): boolean {
-    return this.haveAll || this.picker?.counts.isFinished() === true
+    return this.picker === null ? this.haveAll : this.picker.counts.isFinished()
   }
 
   wants(piece: PieceIndex): boolean {

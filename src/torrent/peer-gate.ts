@@ -219,7 +219,8 @@ export class PeerGate implements PeerHost {
 
   isDownloaded(piece: PieceIndex, block: BlockIndex): boolean {
     const { content } = this.#torrent
-    return content === null || content.haveAll || (content.picker?.isDownloaded(piece, block) ?? false)
+    if (content === null) return true
+    return content.picker === null ? content.haveAll : content.picker.isDownloaded(piece, block)
   }
 
   isRequested(piece: PieceIndex, block: BlockIndex): boolean {
@@ -355,6 +356,10 @@ export class PeerGate implements PeerHost {
 
   readFailed(error: DiskError): void {
     this.#torrent.errors.disk(error, 'read')
+  }
+
+  pieceRead(piece: PieceIndex): void {
+    this.#torrent.pieceRead(piece)
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {

@@ -52,6 +52,7 @@ export class PieceEvents implements ContentHost {
     counters.inc(C.SES_NUM_HAVE_PIECES)
     torrent.verdicts.passed(piece, from, blockHashes)
     torrent.needSave.progress()
+    torrent.pieceRead(piece)
     torrent.deadlines.pieceDone(piece)
     torrent.swarm.announcePiece(piece)
     if (alerts.wants(PieceFinishedAlert)) alerts.post(new PieceFinishedAlert(torrent, piece))

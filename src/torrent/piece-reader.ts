@@ -72,6 +72,7 @@ export function addPiece(torrent: Torrent, piece: PieceIndex, data: Uint8Array, 
   if (picker.havePiece(piece)) {
     if (!overwrite) return
     picker.weDontHave(piece)
+    torrent.pieceLost(piece)
     torrent.completion.wantedChanged(true)
   } else if (overwrite) content.forgetParked(piece)
   const blocks = picker.payloadBlocks(piece)

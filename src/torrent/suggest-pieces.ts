@@ -18,15 +18,16 @@ export class SuggestPieces {
   }
 
   /**
-   * A piece was read for a peer. It is kept if it is no more common than the average of those read.
+   * A piece is in memory: it was read for a peer, or has just come. It is kept if it is no more common than the average
+   * of those before it; so the first is, only if nobody has it.
    *
+   * @param availability percent of the peers that have it
    * @param maxPieces `max_suggest_pieces`; the oldest go
    */
   pieceRead(piece: PieceIndex, availability: number, maxPieces: number): void {
     const mean = this.#mean
-    const first = this.#samples === 0
     this.#addSample(availability)
-    if (availability > mean && !first) return
+    if (availability > mean) return
     const at = this.#pieces.indexOf(piece)
     if (at !== -1) this.#pieces.splice(at, 1)
     this.#pieces.push(piece)

@@ -16,7 +16,7 @@ import {
 } from '../alert/torrent-alerts.ts'
 import type { PieceIndex, TorrentId } from '../core/brands.ts'
 import type { InfoHash } from '../core/digest.ts'
-import { type StorageMode, TorrentFlags } from '../core/enums.ts'
+import { type StorageMode, SuggestMode, TorrentFlags } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -414,11 +414,19 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.pausing.connectionClosed()
   }
 
+  /** A piece is in memory. While pieces are suggested the picker is kept, which knows how common they are. */
   pieceRead(piece: PieceIndex): void {
     const { settings } = this.env
-    if (settings.suggestMode === 0 || this.content === null) return
+    if (settings.suggestMode === SuggestMode.noPieceSuggestions || this.content === null) return
+    const copies = this.needPicker().availability(piece)
+    const availability = Math.floor((copies * 100) / Math.max(1, this.swarm.size))
     this.#suggest ??= new SuggestPieces()
-    this.#suggest.pieceRead(piece, this.content.picker?.availability(piece) ?? 0, settings.maxSuggestPieces)
+    this.#suggest.pieceRead(piece, availability, settings.maxSuggestPieces)
+  }
+
+  /** A piece that we had is to be got again. */
+  pieceLost(piece: PieceIndex): void {
+    this.#suggest?.pieceLost(piece)
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {

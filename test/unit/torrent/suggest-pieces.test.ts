@@ -13,13 +13,15 @@ function read(availabilities: number[], max = 10): SuggestPieces {
 }
 
 test('pieces no more common than the average of those read are kept, the newest is best', () => {
-  expect(read([5, 9, 3, 5, 20]).pick(none, [], 10)).toEqual([0, 2, 3])
+  // means before each: 0, 5, 7, 5.7, 5.5
+  expect(read([5, 9, 3, 5, 20]).pick(none, [], 10)).toEqual([2, 3])
+  expect(read([0, 1]).pick(none, [], 10)).toEqual([0])
 })
 
 test('what a peer has, or was suggested already, is left out', () => {
   const has = new Bitfield(100)
   has.setBit(2)
-  expect(read([5, 5, 5, 5]).pick(has, [3], 10)).toEqual([0, 1])
+  expect(read([5, 5, 5, 5, 5]).pick(has, [3], 10)).toEqual([1, 4])
   expect(read([5, 5]).pick('all', [], 10)).toEqual([])
 })
 
