@@ -764,6 +764,15 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.#suggest.pieceRead(piece, this.content.picker?.availability(piece) ?? 0, settings.maxSuggestPieces)
   }
 
+  /** The user replaces a piece that is had: until the new one is found right, it is gone. */
+  losePiece(piece: PieceIndex): void {
+    this.content!.losePiece(piece)
+    this.#suggest?.pieceLost(piece)
+    // who is not told asks for it again and again
+    for (const peer of this.swarm.connections) peer.announcements.withdrawPiece(piece)
+    this.wantedChanged(true)
+  }
+
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {
     return this.#suggest?.pick(peer.pieces, already, count) ?? []
   }
