@@ -59,6 +59,8 @@ export class SessionBase extends SessionDht {
   static readonly saveIpFilter = SAVE_IP_FILTER
 
   readonly #listeners = new Map<string, Set<AlertFn<Alert>>>()
+  /** What the wrappers that `once` makes stand for. */
+  readonly #once = new WeakMap<AlertFn<Alert>, AlertFn<Alert>>()
   #listening: (() => void) | null = null
   #closing: Promise<void> | null = null
 
@@ -296,7 +298,7 @@ export class SessionBase extends SessionDht {
    * Waits until an alert is there.
    *
    * @param ms at most so many milliseconds
-   * @returns whether there is one
+   * @returns whether there is one; rejected with the signal's reason when that is aborted
    */
   waitForAlert(ms: number, options: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
     const { alerts, runtime } = this.engine
@@ -304,14 +306,17 @@ export class SessionBase extends SessionDht {
     if (alerts.pending) return new Promise(resolve => runtime.afterPoll(() => resolve(true)))
     return new Promise((resolve, reject) => {
       const end = (result: boolean) => {
-        timer.cancel()
-        takeBack()
-        options.signal?.removeEventListener('abort', onAbort)
+        stop()
         resolve(result)
       }
       const onAbort = () => {
-        end(false)
+        stop()
         reject(options.signal?.reason)
+      }
+      const stop = () => {
+        timer.cancel()
+        takeBack()
+        options.signal?.removeEventListener('abort', onAbort)
       }
       const takeBack = alerts.whenPending(() => end(true))
       const timer = runtime.setTimer(ms, () => end(alerts.pending))
@@ -333,8 +338,12 @@ export class SessionBase extends SessionDht {
     return this
   }
 
+  /** Takes back what `on` or `once` was given. */
   off(name: AlertName | 'alert', listener: AlertFn<never>): this {
-    this.#listeners.get(name)?.delete(listener as unknown as AlertFn<Alert>)
+    const set = this.#listeners.get(name)
+    const own = listener as unknown as AlertFn<Alert>
+    if (set === undefined || set.delete(own)) return this
+    for (const wrapped of set) if (this.#once.get(wrapped) === own) set.delete(wrapped)
     return this
   }
 
@@ -344,6 +353,7 @@ export class SessionBase extends SessionDht {
       this.off(name, wrapped as AlertFn<never>)
       listener(alert)
     }
+    this.#once.set(wrapped as unknown as AlertFn<Alert>, listener as unknown as AlertFn<Alert>)
     return this.on(name, wrapped)
   }
 

@@ -218,6 +218,15 @@ export class Content {
     this.fileProgress?.pieceDone(piece)
   }
 
+  /** A piece that was had counts as missing until it is found right again. */
+  losePiece(piece: PieceIndex): void {
+    const picker = this.needPicker()
+    if (!picker.isFlushed(piece)) return
+    picker.weDontHave(piece)
+    this.fileProgress?.pieceLost(piece)
+    this.haveAll = false
+  }
+
   /** Every piece is whole on disk. */
   foundAll(): void {
     this.#epoch++

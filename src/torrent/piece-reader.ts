@@ -67,13 +67,11 @@ export function addPiece(torrent: Torrent, piece: PieceIndex, data: Uint8Array, 
   if (content === null || torrent.aborted || torrent.deleted || !torrent.ready) return
   if (content.geometry.piece(piece) === null || data.length !== content.geometry.requestSize(piece)) return
   const overwrite = (flags & TorrentHandleFlags.overwriteExisting) !== 0
-  if (content.haveAll && content.picker === null && !overwrite) return
+  if (content.haveAll && content.picker === null && (!overwrite || torrent.seedMode !== null)) return
   const picker = torrent.needPicker()
   if (picker.havePiece(piece)) {
     if (!overwrite) return
-    picker.weDontHave(piece)
-    torrent.pieceLost(piece)
-    torrent.completion.wantedChanged(true)
+    torrent.losePiece(piece)
   } else if (overwrite) content.forgetParked(piece)
   const blocks = picker.payloadBlocks(piece)
   for (let b = 0; b < blocks; b++) {

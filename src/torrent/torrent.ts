@@ -424,9 +424,13 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.#suggest.pieceRead(piece, availability, settings.maxSuggestPieces)
   }
 
-  /** A piece that we had is to be got again. */
-  pieceLost(piece: PieceIndex): void {
+  /** The user replaces a piece that is had: until the new one is found right, it is gone. */
+  losePiece(piece: PieceIndex): void {
+    this.content!.losePiece(piece)
     this.#suggest?.pieceLost(piece)
+    // who is not told asks for it again and again
+    for (const peer of this.swarm.connections) peer.announcements.withdrawPiece(piece)
+    this.completion.wantedChanged(true)
   }
 
   suggestPieces(peer: PeerConnection, already: readonly PieceIndex[], count: number): PieceIndex[] {

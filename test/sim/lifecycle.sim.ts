@@ -360,6 +360,38 @@ describe('a user', () => {
     })
   })
 
+  test('replaces a piece by a bad one: peers are told that it is gone, and do not go on asking', () => {
+    simulate(131, sim => {
+      const torrent = makeTorrent(8 * PIECE, PIECE)
+      const swarm = new Swarm(sim, torrent)
+      const seed = swarm.add('seed', { has: 'all', host: { up: { bytesPerSecond: 20_000 } } })
+      const leech = swarm.add('leech')
+      sim.run(1000)
+      leech.connectTo(seed)
+      sim.run(2000)
+      for (let piece = 0; piece < 8; piece++) seed.handle.addPiece(piece, new Uint8Array(PIECE), 1)
+      sim.run(120_000)
+      // what the leech had by then has come back
+      const { numPieces } = seed.handle.status()
+      expect(numPieces).toBeLessThan(8)
+      expect(seed.isSeeding).toBe(false)
+      expect(seed.handle.fileProgress(1)).toEqual([numPieces * PIECE])
+      // nobody has the rest: who connects now is told so
+      leech.handle.pause()
+      sim.run(1000)
+      leech.handle.resume()
+      leech.connectTo(seed)
+      sim.run(120_000)
+      expect(seed.whats().filter(what => what === 'invalid_request').length).toBeLessThan(100)
+      for (let piece = 0; piece < 8; piece++) {
+        seed.handle.addPiece(piece, torrent.content.slice(piece * PIECE, (piece + 1) * PIECE), 1)
+      }
+      swarm.complete(200_000)
+      expect(seed.handle.fileProgress(1)).toEqual([8 * PIECE])
+      swarm.close()
+    })
+  })
+
   test('is told of torrents that changed, and of those only', () => {
     simulate(14, sim => {
       const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE, 1))

@@ -10,12 +10,13 @@ import { Simulation } from '../../sim/lib/simulation.ts'
 import { makeTorrent, SwarmNode } from '../../sim/lib/swarm.ts'
 
 const torrent = makeTorrent(4 * 16384, 16384)
+let sim: Simulation
 let node: SwarmNode
 let session: SessionBase
 let handle: TorrentHandle
 
 beforeEach(() => {
-  const sim = new Simulation(1)
+  sim = new Simulation(1)
   node = new SwarmNode(sim, 'a', torrent, {})
   session = new SessionBase(node.engine)
   handle = node.handle
@@ -61,4 +62,15 @@ describe('wrong arguments', () => {
     handle.setMaxUploads(Number.NaN)
     expect([handle.maxConnections(), handle.maxUploads()]).toEqual([-1, -1])
   })
+})
+
+test('a listener for one alert can be taken back', () => {
+  const heard: string[] = []
+  const listener = () => heard.push('once')
+  session.once('session_stats', listener)
+  session.off('session_stats', listener)
+  session.on('session_stats', () => heard.push('always'))
+  session.postSessionStats()
+  sim.run(100)
+  expect(heard).toEqual(['always'])
 })
