@@ -1,5 +1,6 @@
 /** Decides when one torrent announces to which of its trackers, from which listen socket, with which event (BEP 3, 12, 21). */
 
+import { binaryToBytes, bytesToBinary, bytesToText, textToBytes } from '../core/bytes.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import { ProtocolVersion, ReannounceFlags, TrackerEvent } from '../core/enums.ts'
 import { type ErrorCode, errnoError, genericCategory, httpCategory, systemCategory } from '../core/error-code.ts'
@@ -53,7 +54,7 @@ export class Announcer implements TrackerRequester {
     this.#settings = settings
     this.#port = port
     this.#key = key >>> 0
-    this.#trackerId = trackerId
+    this.#trackerId = bytesToBinary(textToBytes(trackerId))
   }
 
   /** Begins to announce (the torrent starts or resumes); the torrent clears its transfer numbers first. */
@@ -471,7 +472,8 @@ export class Announcer implements TrackerRequester {
     this.#trackers.recordWorking(tracker)
     if (response.trackerId !== '' && response.trackerId !== tracker.trackerId) {
       tracker.trackerId = response.trackerId
-      this.#port.trackeridAlert(endpoint.local, request.url, request.version, response.trackerId)
+      const text = bytesToText(binaryToBytes(response.trackerId))
+      this.#port.trackeridAlert(endpoint.local, request.url, request.version, text)
     }
     this.#updateScrape()
   }

@@ -25,7 +25,7 @@ export interface TrackerSocket {
 /** One announce or scrape, for one info-hash, from one listen socket, to one tracker. */
 export interface TrackerRequest {
   readonly url: string
-  /** `trackerid` parameter; empty for none. */
+  /** `trackerid` parameter, a character for each byte: trackers choose the bytes. Empty for none. */
   readonly trackerId: string
   readonly scrape: boolean
   /** Goes to the front of the queue when too many requests are in flight. */
@@ -70,6 +70,7 @@ export interface TrackerResponse {
   peers6: Endpoint[]
   /** Our address as the tracker sees it; `null` if it did not say. @see BEP 24 */
   externalIp: string | null
+  /** A character for each byte. */
   trackerId: string
   failureReason: string
   warningMessage: string

@@ -2,7 +2,7 @@
 
 import { tryBdecode } from '../bencode/bdecode.ts'
 import { BdecodeNode } from '../bencode/bdecode-node.ts'
-import { bytesToText, textToBytes } from '../core/bytes.ts'
+import { binaryToBytes, bytesToBinary, bytesToText, textToBytes } from '../core/bytes.ts'
 import { addressFromBytes, endpointsFromCompact } from '../core/endpoint.ts'
 import { EncPolicy, TrackerEvent } from '../core/enums.ts'
 import { bdecodeCategory, ErrorCode, libtorrentError } from '../core/error-code.ts'
@@ -70,7 +70,7 @@ function announceArguments(request: TrackerRequest, listenPort: number, settings
     `&numwant=${request.numWant}&compact=1&no_peer_id=1`
   if (settings.inEncPolicy !== EncPolicy.peDisabled && settings.announceCryptoSupport) out += '&supportcrypto=1'
   if (settings.reportRedundantBytes) out += `&redundant=${request.redundant}`
-  if (request.trackerId !== '') out += `&trackerid=${escapeText(request.trackerId)}`
+  if (request.trackerId !== '') out += `&trackerid=${escapeBytes(binaryToBytes(request.trackerId))}`
   if (!settings.anonymousMode && settings.announceIp !== '') out += `&ip=${escapeText(settings.announceIp)}`
   return out
 }
@@ -106,7 +106,7 @@ export function parseTrackerResponse(body: Uint8Array, scrapeOf: string | null):
 function readResponse(dict: BdecodeNode, out: TrackerResponse, scrapeOf: string | null): LibtorrentErrors | null {
   out.interval = int32(dict.dictFindIntValue('interval', 1800))
   out.minInterval = int32(dict.dictFindIntValue('min interval', 30))
-  out.trackerId = bytesToText(dict.dictFindStringValue('tracker id'))
+  out.trackerId = bytesToBinary(dict.dictFindStringValue('tracker id'))
 
   const failure = dict.dictFindString('failure reason')
   if (failure.type() !== Type.noneT) {

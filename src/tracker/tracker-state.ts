@@ -1,5 +1,6 @@
 /** What is remembered of one tracker: its state per listen socket and info-hash kind, and the back-off after failures. */
 
+import { binaryToBytes, bytesToBinary, bytesToText, textToBytes } from '../core/bytes.ts'
 import type { Endpoint } from '../core/endpoint.ts'
 import { ProtocolVersion } from '../core/enums.ts'
 import { ErrorCode } from '../core/error-code.ts'
@@ -135,6 +136,7 @@ export class EndpointState {
 /** One tracker of a torrent. Its endpoints are made at the first announce, so a torrent that waits costs little. */
 export class TrackerState {
   readonly url: string
+  /** A character for each byte. */
   trackerId: string
   tier: number
   failLimit: number
@@ -148,7 +150,7 @@ export class TrackerState {
     this.tier = tier
     this.source = source
     this.failLimit = failLimit
-    this.trackerId = trackerId
+    this.trackerId = bytesToBinary(textToBytes(trackerId))
   }
 
   /** Makes the endpoints match the listen sockets, keeping the state of those that stay. */
@@ -174,7 +176,7 @@ export class TrackerState {
    */
   toEntry(now: number, posixSeconds: number): AnnounceEntry {
     const entry = new AnnounceEntry(this.url)
-    entry.trackerid = this.trackerId
+    entry.trackerid = bytesToText(binaryToBytes(this.trackerId))
     entry.tier = this.tier
     entry.failLimit = this.failLimit
     entry.source = this.source

@@ -155,6 +155,11 @@ describe('the answer to an announce', () => {
     expect(parse('d5:peers0:e').response).toMatchObject({ complete: -1, incomplete: -1, downloaded: -1 })
   })
 
+  test('may give a tracker id of any bytes, which it gets back', () => {
+    const { trackerId } = parse('d5:peers0:10:tracker id4:a&\0\xffe').response
+    expect(url({ trackerId })).toContain('&trackerid=a%26%00%ff')
+  })
+
   test('may give our IPv6 address; other lengths are ignored', () => {
     const ip = '\xf1\x02\x03\x04' + '\0'.repeat(10) + '\xff\xff'
     expect(parse(`d11:external ip16:${ip}5:peers0:e`).response.externalIp).toBe('f102:304::ffff')
