@@ -8,6 +8,7 @@ import { DiskFailure, diskFailure, PART_FILE_INDEX } from '../disk-error.ts'
 import { type FileTask, SliceFlags } from '../worker-protocol.ts'
 import { copyFile } from './copy-file.ts'
 import { copyPart, makeHardLinks, placeCopy } from './link-files.ts'
+import { makeDirectories } from './make-directories.ts'
 import { readFully, type WorkerFiles, writeFully, writePartEntries } from './worker-files.ts'
 
 /** Bytes copied or zeroed between two looks at anything else. */
@@ -110,7 +111,7 @@ function createEmpty(task: Task<'create'>, storage: number, files: WorkerFiles):
 
 function makeDirectory(name: string, file: number): void {
   try {
-    fs.mkdirSync(name, { recursive: true })
+    makeDirectories(name)
   } catch (error) {
     throw diskFailure(error, Operation.mkdir, file)
   }
@@ -144,7 +145,7 @@ function linkTarget(name: string): string | null {
 function moveAll(task: Task<'move'>): boolean {
   if (task.flags === MoveFlags.failIfExist) refuseExisting(task)
   try {
-    fs.mkdirSync(task.to, { recursive: true })
+    makeDirectories(task.to)
   } catch (error) {
     throw diskFailure(error, Operation.mkdir, -1)
   }
@@ -217,7 +218,7 @@ function movePart(task: Task<'move'>): void {
   if (task.partFrom === '' || task.partFrom === task.partTo) return
   try {
     if (!exists(task.partFrom)) return
-    fs.mkdirSync(path.dirname(task.partTo), { recursive: true })
+    makeDirectories(path.dirname(task.partTo))
     try {
       fs.renameSync(task.partFrom, task.partTo)
     } catch {
@@ -258,7 +259,7 @@ function removeEmptyParents(root: string, names: readonly string[]): void {
 function renameOne(task: Task<'rename'>): null {
   try {
     if (!exists(task.from) || task.from === task.to) return null
-    fs.mkdirSync(path.dirname(task.to), { recursive: true })
+    makeDirectories(path.dirname(task.to))
   } catch (error) {
     if (codeOf(error) === 'ENOTDIR') return null
     throw diskFailure(error, Operation.fileRename, task.file)

@@ -7,6 +7,7 @@ import { errnoError, libtorrentError } from '../../core/error-code.ts'
 import { LibtorrentErrors } from '../../core/error-table.ts'
 import { DiskFailure, diskFailure } from '../disk-error.ts'
 import { type FileTask, LinkOutcome } from '../worker-protocol.ts'
+import { makeDirectories } from './make-directories.ts'
 import { readFully, writeFully } from './worker-files.ts'
 
 type Task<K extends FileTask['kind']> = Extract<FileTask, { kind: K }>
@@ -154,7 +155,7 @@ export function placeCopy(
 
 function makeDirectory(name: string, file: number): void {
   try {
-    fs.mkdirSync(name, { recursive: true })
+    makeDirectories(name)
   } catch (error) {
     throw diskFailure(error, Operation.mkdir, file)
   }

@@ -5,6 +5,7 @@ import * as path from 'node:path'
 import { FileOpenMode, Operation } from '../../core/enums.ts'
 import { diskFailure, shortRead, shortWrite } from '../disk-error.ts'
 import { SliceFlags, type WirePart } from '../worker-protocol.ts'
+import { makeDirectories } from './make-directories.ts'
 
 interface OpenEntry extends WriteTarget {
   readonly storage: number
@@ -170,7 +171,7 @@ function openOrCreate(name: string, executable: boolean, file: number): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskFailure(error, Operation.fileOpen, file)
   }
   try {
-    fs.mkdirSync(path.dirname(name), { recursive: true })
+    makeDirectories(path.dirname(name))
   } catch (error) {
     throw diskFailure(error, Operation.mkdir, file)
   }
