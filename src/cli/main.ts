@@ -10,10 +10,21 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-const interrupt = watchSignals(() => process.exit(1))
+/** What a terminal is left with when bars are broken off: no cursor, and lines that are cut. */
+const RESTORE_TERMINAL = '\u001b[?25h\u001b[?7h\n'
+
+function endNow(): never {
+  if (process.stdout.isTTY) process.stdout.write(RESTORE_TERMINAL)
+  process.exit(1)
+}
+
+let interrupt: AbortSignal | null = null
 process.exitCode = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
-  interrupt,
+  get interrupt() {
+    interrupt ??= watchSignals(endNow)
+    return interrupt
+  },
   env: process.env,
 })

@@ -185,7 +185,7 @@ class BarDisplay implements Display {
 
   #layout(views: readonly ProgressView[]): RowPayload[] {
     const unicode = this.#unicode
-    const space = Math.max(1, (this.#ctx.stdout.rows ?? 24) - SPARE_ROWS)
+    const space = Math.max(1, (this.#ctx.stdout.rows || 24) - SPARE_ROWS)
     const shown = views.length <= space ? views : views.slice(0, space - 1)
     const withPieces = views.length <= MAX_PIECE_MAPS && views.length * 2 <= space
     const rows: RowPayload[] = []
@@ -206,7 +206,8 @@ class BarDisplay implements Display {
 
   /** The terminal does not wrap lines while bars are drawn. */
   #wrap(text: string): string[] {
-    const width = (this.#ctx.stdout.columns ?? 80) - 1
+    // a terminal that was not told its size says 0
+    const width = Math.max(1, (this.#ctx.stdout.columns || 80) - 1)
     return text.split('\n').flatMap(line => {
       const characters = Array.from(printable(line))
       const rows: string[] = []

@@ -180,6 +180,15 @@ describe('Ctrl-C', () => {
     expect(set(havePieces) * pieceSize + blocks * 16384).toBe(Math.round(Number(progress) * size))
   })
 
+  // links in /proc lead round in circles for ever
+  test.runIf(process.platform === 'linux')('ends what only looks at files', async () => {
+    const command = start('create', '/proc', '-o', at('proc.torrent'))
+    await new Promise(done => setTimeout(done, 1500))
+    command.child.kill('SIGINT')
+    await command.exit
+    expect(command.child.signalCode).toBe('SIGINT')
+  })
+
   test('a second one ends at once', async () => {
     const command = start('download', torrent, ...transferArgs('twice', '--peer', '127.0.0.1:1'))
     await command.until('progress')

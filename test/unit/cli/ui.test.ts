@@ -121,6 +121,16 @@ describe('on a terminal', () => {
   })
 })
 
+test('a terminal that does not know its size is taken for one of 80 columns', async () => {
+  const { ctx, output } = context(false)
+  Object.assign(ctx.stdout, { isTTY: true, columns: 0, rows: 0 })
+  const display = await createDisplay(ctx)
+  display.update([VIEW])
+  display.note('warning', 'x'.repeat(100))
+  display.finish()
+  expect(output()).toContain(`${'x'.repeat(79)}\u001b[K\n${'x'.repeat(21)}\u001b[K\n`)
+})
+
 describe('the map of pieces', () => {
   test('shades are between none and all, never either', () => {
     const pieces = Array.from({ length: 100 }, (_, piece) => piece > 0 && piece < 60)
