@@ -3,6 +3,7 @@
 import { access, constants, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import {
+  type AddTorrentParams,
   type CreateFileEntry,
   CreateTorrent,
   defaultBlockSize,
@@ -14,7 +15,7 @@ import {
   setPieceHashes,
 } from '../index.ts'
 import { describeHashes, magnetOf } from './describe-torrent.ts'
-import { formatBytes, formatElapsed, formatRate } from './format.ts'
+import { formatBytes, formatElapsed, formatRate, printable } from './format.ts'
 import { type CommandContext, CommandError, UsageError } from './io.ts'
 import { LOCAL_LIMITS } from './torrent-source.ts'
 import { createDisplay, type Display, type ProgressView } from './ui.ts'
@@ -34,6 +35,8 @@ export interface CreateOptions {
 
 /** More are not loaded by libtorrent and clients built on it: the default of `LoadTorrentLimits.maxPieces`. */
 const MAX_PIECES = 0x200000
+
+const MAX_LISTED_NAMES = 20
 
 /** @returns the exit code */
 export async function create(path: string, options: CreateOptions, ctx: CommandContext): Promise<number> {
@@ -60,6 +63,8 @@ export async function create(path: string, options: CreateOptions, ctx: CommandC
       },
     )
     if (!ctx.json) display.note('magnet', magnetOf(params))
+    const changed = changedNames(torrent, params)
+    if (changed.length > 0) display.note('warning', changedText(changed), { changedNames: changed })
   } finally {
     display.finish()
   }
@@ -72,6 +77,22 @@ async function kindOf(path: string): Promise<'file' | 'directory'> {
   } catch (error) {
     throw new CommandError(`${path}: ${(error as Error).message}`)
   }
+}
+
+/** Names that are not safe everywhere, or differ in case alone, are changed by who loads the torrent, ourselves included. */
+function changedNames(torrent: CreateTorrent, { ti }: AddTorrentParams): string[] {
+  const files = ti!.files()
+  const loaded = new Set(Array.from(files.fileRange(), file => files.filePath(file)))
+  const made = Array.from(torrent.fileRange(), file => torrent.fileAt(file).filename)
+  return made.filter(name => !loaded.has(name))
+}
+
+function changedText(names: readonly string[]): string {
+  const one = names.length === 1
+  const shown = names.slice(0, MAX_LISTED_NAMES).map(name => `\n  ${printable(name)}`)
+  if (names.length > shown.length) shown.push(`\n  and ${names.length - shown.length} more`)
+  const what = one ? '1 name is' : `${names.length} names are`
+  return `${what} changed wherever the torrent is loaded; rename ${one ? 'it' : 'them'} to seed from here:${shown.join('')}`
 }
 
 /** Hashing may take hours: that the result has no place is found out before. */
