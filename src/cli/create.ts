@@ -11,6 +11,7 @@ import {
   LibtorrentErrors,
   listFiles,
   loadTorrentBuffer,
+  loadTorrentFile,
   packageVersion,
   setPieceHashes,
 } from '../index.ts'
@@ -99,6 +100,9 @@ function changedText(names: readonly string[]): string {
 async function checkOutput(output: string): Promise<void> {
   const status = await stat(output).catch(() => null)
   if (status?.isDirectory()) throw new UsageError(`-o ${output}: that is a directory`)
+  if (status?.isFile() && status.size > 0 && !isTorrent(output)) {
+    throw new UsageError(`-o ${output}: that file is there, and is no torrent to be replaced`)
+  }
   try {
     await access(dirname(resolve(output)), constants.W_OK)
   } catch (error) {
@@ -143,6 +147,15 @@ function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTor
     if (!wrongSize) throw error
   }
   throw new UsageError(`--piece-size ${pieceSize}: it must be a power of two between 16 KiB and 128 MiB`)
+}
+
+function isTorrent(path: string): boolean {
+  try {
+    loadTorrentFile(path, LOCAL_LIMITS)
+    return true
+  } catch {
+    return false // whatever it is, it is not to be lost
+  }
 }
 
 function smallestPieceLength(totalSize: number): number {

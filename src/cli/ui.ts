@@ -58,7 +58,8 @@ export async function createDisplay(ctx: CommandContext): Promise<Display> {
 /** Seconds until all is there at the present rate. */
 export function secondsLeft(view: ProgressView): number {
   const left = view.totalBytes - view.doneBytes
-  if (left <= 0) return 0
+  // the size is not known before the metadata is there
+  if (left <= 0) return view.totalBytes === 0 && view.progress < 1 ? Number.POSITIVE_INFINITY : 0
   return view.rate > 0 ? left / view.rate : Number.POSITIVE_INFINITY
 }
 

@@ -256,6 +256,14 @@ describe('failures end with 1 and name what failed', () => {
     expect((await cli('create', album(), '-o', folder)).stderr).toBe(`error: -o ${folder}: that is a directory\n`)
   })
 
+  test('a file that is no torrent is not replaced by one', async () => {
+    const own = join(album(), 'a.bin')
+    const before = readFileSync(own)
+    const { code, stderr } = await cli('create', album(), '-o', own)
+    expect([code, stderr]).toEqual([2, `error: -o ${own}: that file is there, and is no torrent to be replaced\n`])
+    expect(readFileSync(own).equals(before)).toBe(true)
+  })
+
   test('more pieces than clients take', async () => {
     writeFileSync(at('huge'), '')
     truncateSync(at('huge'), 2 ** 35 + 1)

@@ -121,6 +121,18 @@ describe('on a terminal', () => {
   })
 })
 
+test('what will come is not known before the metadata is there', async () => {
+  const { ctx, output } = context(true)
+  const display = await createDisplay(ctx)
+  display.update([{ ...VIEW, doneBytes: 0, totalBytes: 0, progress: 0 }])
+  display.update([{ ...VIEW, doneBytes: 0, totalBytes: 0, progress: 1 }])
+  const lines = output()
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line).etaSeconds)
+  expect(lines).toEqual([null, 0])
+})
+
 test('a terminal that does not know its size is taken for one of 80 columns', async () => {
   const { ctx, output } = context(false)
   Object.assign(ctx.stdout, { isTTY: true, columns: 0, rows: 0 })
