@@ -4,7 +4,7 @@
  * the torrent by: a magnet link may name only one of two.
  */
 
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
 import { hashName } from './torrent-source.ts'
@@ -59,7 +59,8 @@ async function makeDirectory(path: string): Promise<void> {
     await mkdir(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') return
+    const status = await stat(path).catch(() => null)
+    if (status?.isDirectory()) return
     if (code !== 'ENOENT' || dirname(path) === path) throw error
     await makeDirectory(dirname(path))
     await mkdir(path)

@@ -180,6 +180,16 @@ describe('Ctrl-C', () => {
     expect(set(havePieces) * pieceSize + blocks * 16384).toBe(Math.round(Number(progress) * size))
   })
 
+  test('when nobody reads what is written, a download is saved and ends too', async () => {
+    handle.setUploadLimit(SLOW)
+    const command = start('download', torrent, ...transferArgs('unread', '--peer', peer))
+    await command.until('progress', e => Number(e['doneBytes']) > 0)
+    command.child.stdout!.destroy()
+    expect(await command.exit).toBe(1)
+    expect(command.stderr).toBe('')
+    expect(existsSync(at(`unread/.${infoHash}.resume`))).toBe(true)
+  })
+
   // links in /proc lead round in circles for ever
   test.runIf(process.platform === 'linux')('ends what only looks at files', async () => {
     const command = start('create', '/proc', '-o', at('proc.torrent'))
