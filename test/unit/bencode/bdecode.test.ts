@@ -246,6 +246,8 @@ test.each([
   [new Uint16Array(2), 'Uint16Array'],
 ])('what is no bytes is not decoded: %j', (value, name) => {
   for (const decode of [bdecode, bdecodeNode]) {
-    expect(() => decode(value as unknown as Uint8Array)).toThrow(new TypeError(`bdecode: expected a Uint8Array, not ${name}`))
+    expect(() => decode(value as unknown as Uint8Array)).toThrow(
+      new TypeError(`bdecode: expected a Uint8Array, not ${name}`),
+    )
   }
 })
