@@ -3,6 +3,7 @@
 import { access, constants, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import {
+  type AddTorrentParams,
   type CreateFileEntry,
   CreateTorrent,
   defaultBlockSize,
@@ -10,11 +11,12 @@ import {
   LibtorrentErrors,
   listFiles,
   loadTorrentBuffer,
+  loadTorrentFile,
   packageVersion,
   setPieceHashes,
 } from '../index.ts'
 import { describeHashes, magnetOf } from './describe-torrent.ts'
-import { formatBytes, formatElapsed, formatRate } from './format.ts'
+import { formatBytes, formatElapsed, formatRate, printable } from './format.ts'
 import { type CommandContext, CommandError, UsageError } from './io.ts'
 import { LOCAL_LIMITS } from './torrent-source.ts'
 import { createDisplay, type Display, type ProgressView } from './ui.ts'
@@ -34,6 +36,8 @@ export interface CreateOptions {
 
 /** More are not loaded by libtorrent and clients built on it: the default of `LoadTorrentLimits.maxPieces`. */
 const MAX_PIECES = 0x200000
+
+const MAX_LISTED_NAMES = 20
 
 /** @returns the exit code */
 export async function create(path: string, options: CreateOptions, ctx: CommandContext): Promise<number> {
@@ -60,6 +64,8 @@ export async function create(path: string, options: CreateOptions, ctx: CommandC
       },
     )
     if (!ctx.json) display.note('magnet', magnetOf(params))
+    const changed = changedNames(torrent, params)
+    if (changed.length > 0) display.note('warning', changedText(changed), { changedNames: changed })
   } finally {
     display.finish()
   }
@@ -74,10 +80,29 @@ async function kindOf(path: string): Promise<'file' | 'directory'> {
   }
 }
 
+/** Names that are not safe everywhere, or differ in case alone, are changed by who loads the torrent, ourselves included. */
+function changedNames(torrent: CreateTorrent, { ti }: AddTorrentParams): string[] {
+  const files = ti!.files()
+  const loaded = new Set(Array.from(files.fileRange(), file => files.filePath(file)))
+  const made = Array.from(torrent.fileRange(), file => torrent.fileAt(file).filename)
+  return made.filter(name => !loaded.has(name))
+}
+
+function changedText(names: readonly string[]): string {
+  const one = names.length === 1
+  const shown = names.slice(0, MAX_LISTED_NAMES).map(name => `\n  ${printable(name)}`)
+  if (names.length > shown.length) shown.push(`\n  and ${names.length - shown.length} more`)
+  const what = one ? '1 name is' : `${names.length} names are`
+  return `${what} changed wherever the torrent is loaded; rename ${one ? 'it' : 'them'} to seed from here:${shown.join('')}`
+}
+
 /** Hashing may take hours: that the result has no place is found out before. */
 async function checkOutput(output: string): Promise<void> {
   const status = await stat(output).catch(() => null)
   if (status?.isDirectory()) throw new UsageError(`-o ${output}: that is a directory`)
+  if (status?.isFile() && status.size > 0 && !isTorrent(output)) {
+    throw new UsageError(`-o ${output}: that file is there, and is no torrent to be replaced`)
+  }
   try {
     await access(dirname(resolve(output)), constants.W_OK)
   } catch (error) {
@@ -122,6 +147,15 @@ function newTorrent(files: CreateFileEntry[], options: CreateOptions): CreateTor
     if (!wrongSize) throw error
   }
   throw new UsageError(`--piece-size ${pieceSize}: it must be a power of two between 16 KiB and 128 MiB`)
+}
+
+function isTorrent(path: string): boolean {
+  try {
+    loadTorrentFile(path, LOCAL_LIMITS)
+    return true
+  } catch {
+    return false // whatever it is, it is not to be lost
+  }
 }
 
 function smallestPieceLength(totalSize: number): number {

@@ -53,6 +53,7 @@ export async function demo(ctx: CommandContext): Promise<number> {
 class DemoRun {
   readonly #folder: string
   readonly #ctx: CommandContext
+  readonly #interrupt: AbortSignal
   readonly #children: ChildProcess[] = []
   #tracker: TrackerServer | null = null
   #step = 0
@@ -60,6 +61,8 @@ class DemoRun {
   constructor(folder: string, ctx: CommandContext) {
     this.#folder = folder
     this.#ctx = ctx
+    // asked for before anything is written that would have to be removed
+    this.#interrupt = ctx.interrupt
   }
 
   async run(): Promise<void> {
@@ -152,7 +155,7 @@ class DemoRun {
   async #createTorrent(path: string, tracker: string, output: string): Promise<void> {
     const torrent = new CreateTorrent(listFiles(path), 0, CreateTorrent.v1Only)
     torrent.addTracker(tracker)
-    await setPieceHashes(torrent, dirname(path), { signal: this.#ctx.interrupt })
+    await setPieceHashes(torrent, dirname(path), { signal: this.#interrupt })
     await writeFile(output, torrent.generateBuf())
   }
 
@@ -166,14 +169,14 @@ class DemoRun {
   }
 
   #throwIfInterrupted(): void {
-    if (this.#ctx.interrupt.aborted) throw new CommandError('stopped')
+    if (this.#interrupt.aborted) throw new CommandError('stopped')
   }
 
   async #bounded<T>(work: Promise<T>, ms: number, failure: string): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const stopped = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new CommandError(failure)), ms)
-      this.#ctx.interrupt.addEventListener('abort', () => reject(new CommandError('stopped')))
+      this.#interrupt.addEventListener('abort', () => reject(new CommandError('stopped')))
     })
     try {
       this.#throwIfInterrupted()

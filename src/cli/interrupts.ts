@@ -12,7 +12,11 @@ export function watchSignals(endNow: () => void): AbortSignal {
   const controller = new AbortController()
   for (const name of SIGNALS) {
     process.on(name, () => {
-      if (controller.signal.aborted) endNow()
+      if (controller.signal.aborted) {
+        // Node waits for its threads: a third one ends the process even while one hangs in a file system
+        for (const each of SIGNALS) process.removeAllListeners(each)
+        endNow()
+      }
       controller.abort()
     })
   }

@@ -11,7 +11,7 @@ export interface OutputStream extends NodeJS.WritableStream {
 export interface CliIo {
   readonly stdout: OutputStream
   readonly stderr: OutputStream
-  /** Aborted by the first Ctrl-C. */
+  /** Aborted by the first Ctrl-C. Until it is asked for, Ctrl-C ends the process: there is nothing to be saved. */
   readonly interrupt: AbortSignal
   /** Environment variables. */
   readonly env: Readonly<Record<string, string | undefined>>

@@ -32,7 +32,14 @@ ${EXIT_CODES}`
 export async function run(args: readonly string[], io: CliIo): Promise<number> {
   let code: number = ExitCode.done
   const program = buildProgram(io, async (json, action) => {
-    code = await action({ ...io, json })
+    const { stdout, stderr, env } = io
+    const ctx = {
+      ...{ stdout, stderr, env, json },
+      get interrupt() {
+        return io.interrupt
+      },
+    }
+    code = await action(ctx)
   })
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -72,8 +79,8 @@ function buildProgram(io: CliIo, perform: Perform): Command {
     .configureOutput({
       writeOut: text => io.stdout.write(text),
       writeErr: text => io.stderr.write(text),
-      getOutHelpWidth: () => io.stdout.columns ?? 100,
-      getErrHelpWidth: () => io.stderr.columns ?? 100,
+      getOutHelpWidth: () => io.stdout.columns || 100,
+      getErrHelpWidth: () => io.stderr.columns || 100,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })

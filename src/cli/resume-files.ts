@@ -4,8 +4,8 @@
  * the torrent by: a magnet link may name only one of two.
  */
 
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { type AddTorrentParams, type InfoHash, readResumeData, writeResumeDataBuf } from '../index.ts'
 import { hashName } from './torrent-source.ts'
 
@@ -44,12 +44,26 @@ export async function saveResume(savePath: string, name: string, params: AddTorr
   const path = resumePath(savePath, name)
   const temporary = `${path}.tmp`
   try {
-    await mkdir(savePath, { recursive: true })
+    await makeDirectory(savePath)
     await writeFile(temporary, writeResumeDataBuf(params))
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
+  }
+}
+
+/** Not `recursive`: Node goes on for ever where a file system answers ENOENT to each new name, as automounters do. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const status = await stat(path).catch(() => null)
+    if (status?.isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeDirectory(dirname(path))
+    await mkdir(path)
   }
 }
 

@@ -58,7 +58,8 @@ export async function createDisplay(ctx: CommandContext): Promise<Display> {
 /** Seconds until all is there at the present rate. */
 export function secondsLeft(view: ProgressView): number {
   const left = view.totalBytes - view.doneBytes
-  if (left <= 0) return 0
+  // the size is not known before the metadata is there
+  if (left <= 0) return view.totalBytes === 0 && view.progress < 1 ? Number.POSITIVE_INFINITY : 0
   return view.rate > 0 ? left / view.rate : Number.POSITIVE_INFINITY
 }
 
@@ -185,7 +186,7 @@ class BarDisplay implements Display {
 
   #layout(views: readonly ProgressView[]): RowPayload[] {
     const unicode = this.#unicode
-    const space = Math.max(1, (this.#ctx.stdout.rows ?? 24) - SPARE_ROWS)
+    const space = Math.max(1, (this.#ctx.stdout.rows || 24) - SPARE_ROWS)
     const shown = views.length <= space ? views : views.slice(0, space - 1)
     const withPieces = views.length <= MAX_PIECE_MAPS && views.length * 2 <= space
     const rows: RowPayload[] = []
@@ -206,7 +207,8 @@ class BarDisplay implements Display {
 
   /** The terminal does not wrap lines while bars are drawn. */
   #wrap(text: string): string[] {
-    const width = (this.#ctx.stdout.columns ?? 80) - 1
+    // a terminal that was not told its size says 0
+    const width = Math.max(1, (this.#ctx.stdout.columns || 80) - 1)
     return text.split('\n').flatMap(line => {
       const characters = Array.from(printable(line))
       const rows: string[] = []

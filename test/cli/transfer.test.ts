@@ -182,6 +182,25 @@ describe('Ctrl-C', () => {
     expect(Math.floor((received * 1_000_000) / size)).toBe(Math.round(Number(progress) * 1_000_000))
   })
 
+  test('when nobody reads what is written, a download is saved and ends too', async () => {
+    handle.setUploadLimit(SLOW)
+    const command = start('download', torrent, ...transferArgs('unread', '--peer', peer))
+    await command.until('progress', e => Number(e['doneBytes']) > 0)
+    command.child.stdout!.destroy()
+    expect(await command.exit).toBe(1)
+    expect(command.stderr).toBe('')
+    expect(existsSync(at(`unread/.${infoHash}.resume`))).toBe(true)
+  })
+
+  // links in /proc lead round in circles for ever
+  test.runIf(process.platform === 'linux')('ends what only looks at files', async () => {
+    const command = start('create', '/proc', '-o', at('proc.torrent'))
+    await new Promise(done => setTimeout(done, 1500))
+    command.child.kill('SIGINT')
+    await command.exit
+    expect(command.child.signalCode).toBe('SIGINT')
+  })
+
   test('a second one ends at once', async () => {
     const command = start('download', torrent, ...transferArgs('twice', '--peer', '127.0.0.1:1'))
     await command.until('progress')

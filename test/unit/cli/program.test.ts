@@ -190,6 +190,23 @@ describe('create, info and magnet', () => {
     rmSync(inside)
   })
 
+  test.runIf(process.platform === 'linux')('names that will not stay as they are are told', async () => {
+    mkdirSync(at('names'))
+    for (const name of ['Same', 'same', 'new\nline', 'plain']) writeFileSync(join(at('names'), name), name)
+    for (const kind of [[], ['--v1-only'], ['--v2-only']]) {
+      const { code, stdout } = await cli('create', at('names'), '-o', at('names.torrent'), '--json', ...kind)
+      expect(code).toBe(0)
+      const { event, changedNames } = JSON.parse(stdout.trim().split('\n').at(-1)!)
+      // which of the two keeps its name is up to the order of the files
+      expect([event, changedNames.length]).toEqual(['warning', 2])
+      expect(changedNames).toContain('names/new\nline')
+    }
+    const { stdout } = await cli('create', at('names'), '-o', at('names.torrent'))
+    expect(stdout).toContain('2 names are changed wherever the torrent is loaded; rename them')
+    expect(stdout).toContain('  names/new\ufffdline\n')
+    expect((await cli('create', album(), '-o', at('names.torrent'))).stdout).not.toContain('rename')
+  })
+
   test('of a size that the library does not load unless told to', async () => {
     const name = 'x'.repeat(230)
     const files = Array.from({ length: 45_000 }, (_, i) => new CreateFileEntry(`long/${name}${i}`, 1))
@@ -237,6 +254,14 @@ describe('failures end with 1 and name what failed', () => {
     const { code, stderr } = await cli('create', at('bare'), '-o', away)
     expect([code, stderr]).toEqual([1, expect.stringContaining(`error: ${away}: ENOENT`)])
     expect((await cli('create', album(), '-o', folder)).stderr).toBe(`error: -o ${folder}: that is a directory\n`)
+  })
+
+  test('a file that is no torrent is not replaced by one', async () => {
+    const own = join(album(), 'a.bin')
+    const before = readFileSync(own)
+    const { code, stderr } = await cli('create', album(), '-o', own)
+    expect([code, stderr]).toEqual([2, `error: -o ${own}: that file is there, and is no torrent to be replaced\n`])
+    expect(readFileSync(own).equals(before)).toBe(true)
   })
 
   test('more pieces than clients take', async () => {

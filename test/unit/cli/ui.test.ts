@@ -121,6 +121,28 @@ describe('on a terminal', () => {
   })
 })
 
+test('what will come is not known before the metadata is there', async () => {
+  const { ctx, output } = context(true)
+  const display = await createDisplay(ctx)
+  display.update([{ ...VIEW, doneBytes: 0, totalBytes: 0, progress: 0 }])
+  display.update([{ ...VIEW, doneBytes: 0, totalBytes: 0, progress: 1 }])
+  const lines = output()
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line).etaSeconds)
+  expect(lines).toEqual([null, 0])
+})
+
+test('a terminal that does not know its size is taken for one of 80 columns', async () => {
+  const { ctx, output } = context(false)
+  Object.assign(ctx.stdout, { isTTY: true, columns: 0, rows: 0 })
+  const display = await createDisplay(ctx)
+  display.update([VIEW])
+  display.note('warning', 'x'.repeat(100))
+  display.finish()
+  expect(output()).toContain(`${'x'.repeat(79)}\u001b[K\n${'x'.repeat(21)}\u001b[K\n`)
+})
+
 describe('the map of pieces', () => {
   test('shades are between none and all, never either', () => {
     const pieces = Array.from({ length: 100 }, (_, piece) => piece > 0 && piece < 60)
