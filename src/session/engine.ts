@@ -819,7 +819,7 @@ function contradicts(given: InfoHash, has: InfoHash): boolean {
 }
 
 /**
- * What a torrent keeps, and changes as it goes: the program may add another one with the same object.
+ * What a torrent keeps, and changes as it goes. `AddTorrentAlert` shows what it was added with.
  *
  * Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along.
  */
