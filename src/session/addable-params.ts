@@ -22,7 +22,7 @@ export function hashesOf(params: AddTorrentParams): InfoHash {
 }
 
 /**
- * What a torrent keeps, and changes as it goes: the program may add another one with the same object.
+ * What a torrent keeps, and changes as it goes. `AddTorrentAlert` shows what it was added with.
  *
  * Older programs add trackers and web seeds to the `TorrentInfo`: what it has and `params` lacks comes along.
  */

@@ -74,13 +74,13 @@ export class SessionBase extends SessionDht {
    * @throws LibtorrentError if it cannot be added
    */
   addTorrent(params: AddTorrentParams | Partial<AddTorrentParams>): TorrentHandle {
-    const own = params instanceof AddTorrentParams ? params.clone() : new AddTorrentParams(params)
+    const own = (params instanceof AddTorrentParams ? params : new AddTorrentParams(params)).clone()
     return this.engine.turn.call(() => this.engine.addTorrent(own))
   }
 
   /** The same; success and failure are both reported by an `AddTorrentAlert` only. */
   asyncAddTorrent(params: AddTorrentParams | Partial<AddTorrentParams>): void {
-    const own = params instanceof AddTorrentParams ? params.clone() : new AddTorrentParams(params)
+    const own = (params instanceof AddTorrentParams ? params : new AddTorrentParams(params)).clone()
     this.engine.turn.run('add torrent', () => {
       try {
         this.engine.addTorrent(own)

@@ -11,6 +11,7 @@ import { ErrorCode, errnoError, libtorrentError, systemCategory } from '../core/
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { DiskFailure } from './disk-error.ts'
 import type { DiskError } from './disk-io.ts'
+import { realFiles, statSteps } from './other-names.ts'
 import type { StorageState } from './storage-state.ts'
 import { isMissing, type Steps } from './storage-steps.ts'
 import { LinkOutcome } from './worker-protocol.ts'
@@ -19,8 +20,6 @@ import { LinkOutcome } from './worker-protocol.ts'
 const LINK_STEP = 512
 /** Bytes copied per step: other torrents' jobs come in between. */
 const COPY_STEP = 16 << 20
-/** Files looked up per step: a torrent of 100,000 files does not hold a worker for long at a time. */
-const STAT_STEP = 4096
 
 /** What became of the links of a check. */
 export interface LinkResult {
@@ -103,43 +102,6 @@ function missingFiles(state: StorageState, links: readonly string[], sizes: read
     if (state.files.fileSize(file) === 0 || state.isPad(file) || state.priority(file) === 0) return
     out.push(file)
   })
-  return out
-}
-
-/**
- * Looks files up: their sizes, `-errno` for those that cannot be looked at, and whether they have other names.
- *
- * @param sizes by file index: where the sizes go
- * @param also  one more path
- * @returns the size of `also`
- */
-export function* statSteps(
-  state: StorageState,
-  files: readonly FileIndex[],
-  sizes: number[],
-  also: string = '',
-): Steps<number> {
-  let alsoSize = -1
-  for (let first = 0; first < files.length || (first === 0 && also !== ''); first += STAT_STEP) {
-    const batch = files.slice(first, first + STAT_STEP)
-    const paths = batch.map(file => state.path(file))
-    const last = first + STAT_STEP >= files.length
-    if (last && also !== '') paths.push(also)
-    const found = (yield { kind: 'stat', paths, names: true }).numbers!
-    batch.forEach((file, i) => {
-      sizes[file] = found[i]!
-      state.setOtherNames(file, found[paths.length + i] === 1)
-    })
-    if (last && also !== '') alsoSize = found[batch.length]!
-  }
-  return alsoSize
-}
-
-/** The files that are looked up: all but pad files and symbolic links. */
-export function realFiles(state: StorageState): FileIndex[] {
-  const out: FileIndex[] = []
-  const count = state.files.numFiles()
-  for (let file = 0; file < count; file++) if (!state.isPad(file) && !state.isSymlink(file)) out.push(file)
   return out
 }
 

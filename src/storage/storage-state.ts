@@ -152,12 +152,6 @@ export class StorageState implements StorageHandle {
     else if (this.otherNames?.delete(file) === true && this.otherNames.size === 0) this.otherNames = null
   }
 
-  /** Files are under other paths, where others may have been: it is not known any more which have other names. */
-  forgetNames(): void {
-    this.namesKnown = false
-    this.otherNames = null
-  }
-
   /** Whether the file may have to be separated before it is written to. */
   mayHaveOtherNames(file: FileIndex): boolean {
     return !this.namesKnown || this.otherNames?.has(file) === true

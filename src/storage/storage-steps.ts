@@ -9,6 +9,7 @@ import { FileFlags, MoveFlags, Operation } from '../core/enums.ts'
 import { ErrorCode, errnoError, libtorrentError, systemCategory } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { DiskFailure } from './disk-error.ts'
+import { findNames, realFiles } from './other-names.ts'
 import { partEntryOffset, partHeaderSize } from './part-file.ts'
 import { allocates, type StorageState } from './storage-state.ts'
 import { type FileTask, SliceFlags } from './worker-protocol.ts'
@@ -68,7 +69,7 @@ export function* moveSteps(state: StorageState, to: string, flags: MoveFlags): S
   }
   state.savePath = to
   state.forgetCreated()
-  state.forgetNames()
+  yield* findNames(state, realFiles(state))
   return result.numbers?.[0] === 1 || flags === MoveFlags.resetSavePath
 }
 
@@ -81,7 +82,7 @@ export function* renameSteps(state: StorageState, file: FileIndex, name: string)
   state.rename(file, before)
   yield { kind: 'rename', file, from, to }
   state.rename(file, name)
-  state.forgetNames()
+  yield* findNames(state, [file])
 }
 
 /**

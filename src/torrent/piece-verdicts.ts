@@ -81,7 +81,18 @@ export class PieceVerdicts {
     this.#countFailed(geometry.pieceSize(piece))
     this.#smartBan ??= new SmartBan()
     const guilty = new Set(this.#smartBan.pieceFailed(piece, from, digests(blockHashes)))
-    this.#distrust(peers, ref => guilty.has(ref) || (peers.size === 1 && this.#mayBan(ref, piece)))
+    const isSole = peers.size === 1 && this.#allKnown(piece, from)
+    this.#distrust(peers, ref => guilty.has(ref) || (isSole && this.#mayBan(ref, piece)))
+  }
+
+  /**
+   * Whether it is known of all blocks who sent them. Those that were on disk may be of a peer of an earlier session, or
+   * of one that is forgotten: then nobody is to blame for the whole piece.
+   */
+  #allKnown(piece: PieceIndex, from: readonly PeerRef[]): boolean {
+    const blocks = this.#torrent.content!.picker?.payloadBlocks(piece) ?? from.length
+    for (let block = 0; block < blocks; block++) if (from[block] === NO_PEER) return false
+    return true
   }
 
   /**

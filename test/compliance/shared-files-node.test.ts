@@ -214,6 +214,33 @@ describe('a link', () => {
     expect(fs.readFileSync(path.join(root, 'other/b')).equals(withNewPiece())).toBe(true)
   })
 
+  test.each([
+    ['moved', (storage: StorageHandle) => disk.moveStorage(storage, path.join(root, 'there'), 0, () => {})],
+    ['renamed', (storage: StorageHandle) => disk.renameFile(storage, 0, 't/b', () => {})],
+  ])('is not taken for one where a file is %s while writes wait', async (_how, begin) => {
+    const storage = add(path.join(root, 'here'))
+    await check(storage, '')
+    expect((await commit(storage, 0)).error).toBeNull()
+    begin(storage)
+    const results = await Promise.all([1, 2].map(piece => commit(storage, piece)))
+    expect(results.map(({ error }) => told(error))).toEqual([null, null])
+    expect((await commit(storage, 3)).error).toBeNull()
+    expect(list(root).filter(name => fs.statSync(path.join(root, name)).isFile()).length).toBe(1)
+  })
+
+  test('that is there when a file is moved onto it is undone before the next write', async () => {
+    fs.mkdirSync(path.join(root, 'there/t'), { recursive: true })
+    fs.writeFileSync(path.join(root, 'precious'), CONTENT)
+    fs.linkSync(path.join(root, 'precious'), path.join(root, 'there/t/a'))
+    const storage = add(path.join(root, 'here'))
+    await check(storage, '')
+    const to = path.join(root, 'there')
+    await run<unknown[]>(done => disk.moveStorage(storage, to, MoveFlags.dontReplace, done))
+    expect((await commit(storage, 1, 255)).error).toBeNull()
+    expect(fs.readFileSync(path.join(root, 'precious')).equals(CONTENT)).toBe(true)
+    expect(fs.readFileSync(path.join(root, 'there/t/a')).equals(withNewPiece())).toBe(true)
+  })
+
   test('that cannot be undone keeps the file from being written to', async () => {
     await write(add(path.join(root, 'old')))
     const storage = add(path.join(root, 'new'))

@@ -88,7 +88,7 @@ describe('seed mode', () => {
   })
 })
 
-test('the same object may be used for several sessions: nothing of it changes', () => {
+test('what a torrent was added with does not change with what becomes of it', () => {
   simulate(4, sim => {
     const torrent = makeFilesTorrent(SIZES, PIECE, CreateFlags.v2Only)
     const swarm = new Swarm(sim, torrent)

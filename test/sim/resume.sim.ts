@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { SaveResumeDataAlert } from '../../src/alert/storage-alerts.ts'
+import { HashFailedAlert } from '../../src/alert/torrent-alerts.ts'
+import { Bitfield } from '../../src/core/bitfield.ts'
 import { TorrentFlags } from '../../src/core/enums.ts'
 import type { AddTorrentParams } from '../../src/metainfo/add-torrent-params.ts'
 import { CreateFlags } from '../../src/metainfo/create-flags.ts'
@@ -7,6 +9,7 @@ import { readResumeData } from '../../src/metainfo/resume-read.ts'
 import { writeResumeDataBuf } from '../../src/metainfo/resume-write.ts'
 import { TorrentHandle } from '../../src/session/torrent-handle.ts'
 import { TorrentStatus } from '../../src/torrent/torrent-status.ts'
+import { SimDrive } from './lib/sim-disk.ts'
 import { type Simulation, simulate } from './lib/simulation.ts'
 import { makeFilesTorrent, makeTorrent, type SimTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
 
@@ -313,3 +316,40 @@ describe('resume data', () => {
 function torrentInfo(handle: TorrentHandle) {
   return handle.torrentFile()!
 }
+
+test.each([
+  ['v1', CreateFlags.v1Only],
+  ['v2', CreateFlags.v2Only],
+  ['hybrid', 0],
+])('blocks on disk that turn out to be bad are no fault of who sent the others (%s)', (_kind, flags) => {
+  simulate(6, sim => {
+    // 25,000 bytes at the end of the file are followed by padding if v2 has a say
+    const torrent = makeFilesTorrent([2 * PIECE + 25_000, PIECE], PIECE, flags)
+    const swarm = new Swarm(sim, torrent)
+    const seed = swarm.add('seed', { has: 'all', host: SLOW })
+    const drive = new SimDrive()
+    for (const piece of [0, 2]) {
+      const bytes = torrent.content.slice(piece * PIECE, (piece + 1) * PIECE)
+      bytes[100]! ^= 1
+      drive.fill('/save', `.${torrent.infoHash}.parts`, new Map([[piece, bytes]]))
+    }
+    const leech = swarm.add('leech', {
+      drive,
+      params: params => {
+        params.haveBits = new Bitfield(params.ti!.numPieces())
+        params.unfinishedPieces = { 0: [true, false, false, false], 2: [true, false] }
+      },
+    })
+    leech.connectTo(seed)
+    swarm.complete(60_000)
+    expect(
+      leech.alerts
+        .filter(alert => alert instanceof HashFailedAlert)
+        .map(alert => alert.pieceIndex)
+        .sort(),
+    ).toEqual([0, 2])
+    expect(leech.whats()).not.toContain('peer_ban')
+    swarm.close()
+    expect(leech.holds(torrent)).toBe(true)
+  })
+})
