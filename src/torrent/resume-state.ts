@@ -1,6 +1,7 @@
 /** What is saved of a torrent, and whether there is anything new to save. */
 
 import { Bitfield } from '../core/bitfield.ts'
+import { TorrentFlags } from '../core/enums.ts'
 import { shuffle } from '../core/rng.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { TorrentHandleFlags as H } from './handle-flags.ts'
@@ -80,6 +81,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
   if (saveInfoDict) p.ti = torrent.info
   if (content === null) {
     p.filePriorities = torrent.added?.filePriorities.slice() ?? []
+    p.flags |= (torrent.added?.flags ?? 0) & TorrentFlags.defaultDontDownload
     return p
   }
   p.renamedFiles = torrent.files.renamed.exportFilenames(content.files)
