@@ -67,7 +67,7 @@ describe('messages of BEP 9', () => {
 
   test.each([
     ['9223372036854775807', Number.MAX_SAFE_INTEGER],
-    ['-9223372036854775808', Number.MIN_SAFE_INTEGER],
+    ['-9223372036854775807', Number.MIN_SAFE_INTEGER],
     ['4294967296', 4294967296],
     ['-5', -5],
   ])('part %s can be rejected', (written, part) => {
