@@ -38,7 +38,7 @@ export class AlertQueue {
   #notify: (() => void) | null = null
   #waiters: (() => void)[] = []
   #listeners: AlertListener[] = []
-  /** Posted since the last flush; only kept while somebody listens. */
+  /** Posted since the last flush. Kept also if nobody listens yet: who asks for something and then listens gets the answer. */
   #fresh: Alert[] = []
 
   /**
@@ -60,12 +60,9 @@ export class AlertQueue {
   post(alert: Alert): void {
     const type = alert.constructor as unknown as AlertStatics
     alert.stamp(this.#time())
-    const listening = this.#listeners.length > 0
-    if (listening) {
-      this.#fresh.push(alert)
-      this.#scheduleFlush()
-      if (!this.#polled) return
-    }
+    this.#fresh.push(alert)
+    this.#scheduleFlush()
+    if (this.#listeners.length > 0 && !this.#polled) return
     if (this.#queue.length >= this.#limit * (1 + type.priority)) {
       this.#dropped ??= new Array<boolean>(DROPPED_BITS).fill(false)
       this.#dropped[type.alertType] = true
@@ -74,7 +71,6 @@ export class AlertQueue {
     this.#queue.push(alert)
     if (this.#queue.length === 1) {
       this.#notifyDue = true
-      this.#scheduleFlush()
     }
   }
 
@@ -150,8 +146,8 @@ export class AlertQueue {
   }
 
   /**
-   * Has `listener` called with what is posted from now on, whether it is popped or not. The limit of the
-   * queue does not apply to it.
+   * Has `listener` called with what is posted from now on, and what was since the program was last let go on, whether it
+   * is popped or not. The limit of the queue does not apply to it.
    *
    * @returns ends it
    */

@@ -1,7 +1,7 @@
 /** Queries out, answers in: pairs them by transaction id and address, and notices what is not answered (BEP 5). */
 
 import type { Sha1Hash } from '../core/digest.ts'
-import { type Endpoint, endpointsEqual, endpointToString, isV4 } from '../core/endpoint.ts'
+import { type Endpoint, endpointsEqual, endpointToString, isPort, isV4 } from '../core/endpoint.ts'
 import { DhtModule } from '../core/enums.ts'
 import type { Rng } from '../core/rng.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
@@ -81,8 +81,8 @@ export class RpcManager {
    * @returns false if it could not be sent
    */
   invoke(query: KrpcQuery, observer: Observer): boolean {
-    // a node told of by another may have any port
-    if (this.#closed || observer.endpoint[1] === 0) return false
+    // a node told of by another may have port 0, and one that a program's state names any number
+    if (this.#closed || !isPort(observer.endpoint[1], 1)) return false
     const tid = this.#freeTransactionId()
     if (tid < 0) return false
     const { settings, family, log } = this.#options

@@ -15,7 +15,7 @@ import { sha1, sha256 } from '../core/hash.ts'
 import { isI2pUrl } from '../core/url.ts'
 import { AddTorrentParams } from './add-torrent-params.ts'
 import { type LoadTorrentLimits, withDefaultLimits } from './load-limits.ts'
-import { FLAG_KEYS } from './resume-write.ts'
+import { DONT_DOWNLOAD_KEY, FLAG_KEYS } from './resume-write.ts'
 import { TorrentInfo } from './torrent-info.ts'
 
 /** The lists in the resume data replace those of the torrent: `override_trackers` and `override_web_seeds` of old. */
@@ -163,6 +163,7 @@ class ResumeReader {
       if (this.#int(key, isDefault ? 1 : 0) === 0) this.#out.flags &= ~flag
       else this.#out.flags |= flag
     }
+    if (this.#int(DONT_DOWNLOAD_KEY) !== 0) this.#out.flags |= TorrentFlags.defaultDontDownload
   }
 
   #readFiles(): void {

@@ -37,6 +37,14 @@ export const FLAG_KEYS: readonly (readonly [key: string, flag: number])[] = [
   ['disable_v1_hashes', TorrentFlags.disableV1Hashes],
 ]
 
+/**
+ * Files beyond those with a priority are not wanted. Only there if they are not: libtorrent knows nothing of it, and gets
+ * all of them when a magnet link that selects some is resumed.
+ *
+ * @internal
+ */
+export const DONT_DOWNLOAD_KEY = 'default_dont_download'
+
 type Dictionary = { [key: string]: BencodeInput }
 
 /**
@@ -84,6 +92,7 @@ export function writeResumeDataBuf(params: AddTorrentParams): Uint8Array {
     max_uploads: params.maxUploads,
   }
   for (const [key, flag] of FLAG_KEYS) out[key] = (params.flags & flag) === 0 ? 0 : 1
+  if ((params.flags & TorrentFlags.defaultDontDownload) !== 0) out[DONT_DOWNLOAD_KEY] = 1
   if (params.name !== '') out['name'] = params.name
   if (params.ti !== null) out['info'] = new Preformatted(params.ti.infoSection())
   if (params.comment !== '') out['comment'] = params.comment

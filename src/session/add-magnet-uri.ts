@@ -1,9 +1,13 @@
 /** The older way to add a magnet link. */
 
+import { TorrentFlags } from '../core/enums.ts'
 import { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { parseMagnetUri } from '../metainfo/magnet-uri.ts'
 import type { SessionBase } from './session-api.ts'
 import type { TorrentHandle } from './torrent-handle.ts'
+
+/** Flags that a link sets. */
+const OF_LINKS = TorrentFlags.defaultDontDownload | TorrentFlags.i2pTorrent
 
 /**
  * Adds the torrent of a magnet link.
@@ -22,6 +26,7 @@ export function addMagnetUri(
   merged.infoHashes = link.infoHashes
   if (link.name !== '') merged.name = link.name
   if (link.filePriorities.length > 0) merged.filePriorities = link.filePriorities
+  merged.flags |= link.flags & OF_LINKS
   // trackers without a tier are in that of the one before
   const tiers = merged.trackers.map((_, i) => merged.trackerTiers[i] ?? merged.trackerTiers.at(-1) ?? 0)
   merged.trackers = [...merged.trackers, ...link.trackers]

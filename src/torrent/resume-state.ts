@@ -137,7 +137,7 @@ export function buildResumeParams(torrent: Torrent, saveInfoDict: boolean): AddT
 function keepAdded(added: AddTorrentParams, p: AddTorrentParams): void {
   p.filePriorities = added.filePriorities.slice()
   p.piecePriorities = added.piecePriorities.slice()
-  p.flags |= added.flags & TorrentFlags.seedMode
+  p.flags |= added.flags & (TorrentFlags.seedMode | TorrentFlags.defaultDontDownload)
   p.renamedFiles = { ...added.renamedFiles }
   p.haveBits = added.haveBits
   p.verifiedBits = added.verifiedBits

@@ -26,7 +26,7 @@ const LIMITS = Object.freeze({ depth: 10, tokens: 100 })
 export interface MetadataMessage {
   /** A `MetadataMessageType`, or any other number. */
   readonly type: number
-  /** Index of the part as the peer wrote it, which may be below 0; of a number that is too large for one the lowest 32 bits. */
+  /** Index of the part as the peer wrote it, which may be anything; the nearest safe integer. */
   readonly part: number
   /** Of the info dictionary in bytes; 0 if it does not say. */
   readonly totalSize: number
@@ -54,7 +54,7 @@ export function decodeUtMetadata(payload: Uint8Array): MetadataMessage | null {
   return {
     type: type.intValue(),
     // it goes back to the peer in a reject
-    part: Number(BigInt.asIntN(32, part.bigIntValue())),
+    part: Math.max(Number.MIN_SAFE_INTEGER, Math.min(part.intValue(), Number.MAX_SAFE_INTEGER)),
     totalSize: Math.max(0, node.dictFindIntValue('total_size')),
     data: payload.subarray(node.dataSection().length),
   }

@@ -172,6 +172,34 @@ describe('a magnet link', () => {
     })
   })
 
+  test('priorities of the link hold also if it is resumed before there is metadata', () => {
+    simulate(5, sim => {
+      const torrent = makeFilesTorrent([100_000, 100_000, 100_000], PIECE)
+      const swarm = new Swarm(sim, torrent)
+      const seed = swarm.add('seed', { has: 'all' })
+      const first = swarm.add('leech', {
+        params: params => {
+          asMagnet(params)
+          const link = parseMagnetUri(`magnet:?xt=urn:btih:${torrent.infoHash}&so=1`)
+          params.filePriorities = link.filePriorities
+          params.flags |= link.flags & TorrentFlags.defaultDontDownload
+        },
+      })
+      sim.run(2000)
+      const data = writeResumeDataBuf(first.engine.turn.call(() => buildResumeParams(first.handle.torrent(), true)))
+      first.close()
+      const leech = swarm.restart(first, { params: params => Object.assign(params, readResumeData(data)) })
+      leech.connectTo(seed)
+      sim.runUntilSo(() => leech.handle.status().isFinished, 60_000, 'the file')
+      expect(leech.handle.getFilePriorities()).toEqual([0, 4, 0])
+      // with metadata all files have a priority
+      expect(leech.engine.turn.call(() => buildResumeParams(leech.handle.torrent(), true)).flags).toBe(
+        leech.handle.flags(),
+      )
+      swarm.close()
+    })
+  })
+
   test('resume data keeps the metadata: the next run does not fetch it', () => {
     simulate(6, sim => {
       const torrent = bigTorrent()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -122,6 +123,15 @@ describe('addMagnetUri', () => {
     expect(handle.infoHash().toString()).toBe('ab'.repeat(20))
     expect(handle.trackers().map(tracker => tracker.url)).toEqual(['http://a.invalid/', 'http://b.invalid/'])
     expect(() => lib.addMagnetUri(session, 'http://x', { savePath: folder })).toThrow(lib.LibtorrentError)
+  })
+
+  test('of the files of a link that selects some, the others are not wanted', () => {
+    const files = ['a', 'b', 'c'].map(name => ({ length: 5, path: [name] }))
+    const info = lib.bencode({ files, name: 'set', 'piece length': 16_384, pieces: new Uint8Array(20) })
+    const hash = createHash('sha1').update(info).digest('hex')
+    const handle = lib.addMagnetUri(start(QUIET), `magnet:?xt=urn:btih:${hash}&so=1`, { savePath: folder })
+    expect(handle.setMetadata(info)).toBe(true)
+    expect(handle.getFilePriorities()).toEqual([0, 4, 0])
   })
 })
 

@@ -230,6 +230,18 @@ describe('listeners', () => {
     expect(queue.pop()).toEqual([])
   })
 
+  test('that come after a call get its answer, which was there at once', () => {
+    const port = new FakePort()
+    const queue = new AlertQueue(port, ALL, 1)
+    queue.post(log('of an earlier turn'))
+    port.endTurn()
+    queue.post(log('answer'))
+    const seen: string[] = []
+    queue.listen(alerts => seen.push(...texts(alerts)))
+    port.endTurn()
+    expect(seen).toEqual(['answer'])
+  })
+
   test('get a copy of what a polling program gets', () => {
     const port = new FakePort()
     const queue = new AlertQueue(port, ALL, 1)

@@ -210,9 +210,9 @@ describe('a query', () => {
     expect(events).toEqual([])
   })
 
-  test('to port 0 is none', () => {
+  test.each([0, -1, 65_536, 1.5, Number.NaN])('to port %d is none', port => {
     const { network, asker } = setup()
-    expect(ping(network, asker, ['203.0.113.1', 0]).sent).toBe(false)
+    expect(ping(network, asker, ['203.0.113.1', port]).sent).toBe(false)
     expect(network.sent).toEqual([])
   })
 
