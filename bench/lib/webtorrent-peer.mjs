@@ -6,23 +6,10 @@
 
 import { resolve } from 'node:path'
 import { commands, emit } from './lines.mjs'
-import { loadWebtorrent } from './load-webtorrent.mjs'
+import { startWebtorrent } from './start-webtorrent.mjs'
 
-const WebTorrent = await loadWebtorrent(process.env.BENCH_WEBTORRENT)
 const [role, file, save] = process.argv.slice(2)
-const client = new WebTorrent({
-  dht: false,
-  tracker: false,
-  lsd: false,
-  natUpnp: false,
-  natPmp: false,
-  utp: false,
-  utPex: false,
-})
-client.on('error', error => {
-  process.stderr.write(`${error.stack}\n`)
-  process.exit(1)
-})
+const client = await startWebtorrent(process.env.BENCH_WEBTORRENT, false)
 const torrent = client.add(resolve(file), { path: resolve(save), announce: [] })
 await new Promise(done => torrent.once(role === 'seed' ? 'done' : 'ready', done))
 emit({ event: 'ready', port: client.torrentPort, progress: torrent.progress })

@@ -107,6 +107,23 @@ export class Geometry {
     return this.files.lastFileIndexAtPiece(piece) as FileIndex
   }
 
+  /** Bytes of padding at the end of pieces, of those that end in some. Padding elsewhere is downloaded like any data. */
+  *paddingOfPieces(): Generator<[piece: PieceIndex, bytes: number]> {
+    if (!this.hasPadding) return
+    const { files, pieceLength } = this
+    for (let f = 0; f < this.numFiles; f++) {
+      if (!files.padFileAt(f) || files.fileSize(f) === 0) continue
+      const end = files.fileOffset(f) + files.fileSize(f)
+      if (end % pieceLength !== 0 && end !== this.totalSize) continue
+      let left = files.fileSize(f)
+      for (let piece = Math.ceil(end / pieceLength) - 1; left > 0; piece--) {
+        const inPiece = Math.min(left, Math.min(end, (piece + 1) * pieceLength) - piece * pieceLength)
+        yield [piece, inPiece]
+        left -= inPiece
+      }
+    }
+  }
+
   /** The pieces that have bytes of a file; none for an empty one. */
   piecesOfFile(file: FileIndex): IndexRange {
     const start = this.files.fileOffset(file)

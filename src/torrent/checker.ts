@@ -270,7 +270,7 @@ export class Checker {
 
   #judgeRoot(piece: PieceIndex, root: Uint8Array, expected: Uint8Array | null, v1: boolean | null): boolean | null {
     if (expected !== null) return bytesEqual(root, expected)
-    return this.#torrent.content!.foundUnproven(piece, root, v1)
+    return this.#torrent.content!.commits.foundUnproven(piece, root, v1)
   }
 
   /**

@@ -1,76 +1,40 @@
 /**
- * The pieces of one torrent: which are there, which are wanted, which are in flight, and what becomes of
- * those that arrive. Exists once the metadata is known.
+ * The pieces of one torrent: which are there, which are wanted, which are in flight, and where the blocks that arrive go.
+ * Exists once the metadata is known. What becomes of whole pieces is `PieceCommits`' business.
  *
  * While every piece is there, no picker is kept: a seed costs next to nothing.
  */
 
 import { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type FileIndex, type PieceIndex } from '../core/brands.ts'
-import { FileFlags } from '../core/enums.ts'
 import type { Rng } from '../core/rng.ts'
 import type { Turn } from '../core/turn.ts'
 import type { FileStorage } from '../metainfo/file-storage.ts'
 import { Geometry } from '../metainfo/geometry.ts'
 import type { TorrentInfo } from '../metainfo/torrent-info.ts'
-import type { CommitResult, DiskError, DiskIo, PieceHashes, StorageHandle } from '../storage/disk-io.ts'
+import type { DiskError, DiskIo, PieceHashes, StorageHandle } from '../storage/disk-io.ts'
 import type { Slot } from '../storage/slab.ts'
 import type { HashRequest } from '../wire/hash-messages.ts'
-import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
+import { DiskWatch } from './disk-watch.ts'
+import type { PeerRef } from './downloading-pieces.ts'
 import { FileProgress } from './file-progress.ts'
 import type { HashTrees } from './hash-trees.ts'
 import type { PickerLoops } from './pick-blocks.ts'
 import { viewDownloads } from './picker-views.ts'
+import { type CommitHost, PieceCommits } from './piece-commits.ts'
 import { PiecePicker } from './piece-picker.ts'
-import { decision, differingBlocks, NOTHING_DECIDED, PieceProofs, type ProofHost } from './piece-proofs.ts'
+import { PieceProofs } from './piece-proofs.ts'
 import { PieceTransfers } from './piece-transfers.ts'
 import { applyPiecePriorities, Priorities } from './priorities.ts'
 
 /** What the content tells its torrent. All inside a turn. */
-export interface ContentHost {
-  /** Files are checked: what comes to be had now comes from peers or the user. */
-  readonly ready: boolean
-  /** Hash checks are off (`disable_hash_checks`). */
-  readonly hashChecksDisabled: boolean
-  /** Whether block digests of the piece are wanted: an earlier copy of it failed. */
-  suspects(piece: PieceIndex): boolean
-  blockFinished(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
-  /** A piece passed its hash and is on disk. It counts as had already. */
-  piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
-  /**
-   * A piece failed its hash. Its blocks, or the bad ones of them, are open again after this call.
-   *
-   * @param bad the wrong blocks, `null` if that is not known
-   */
-  pieceFailed(
-    piece: PieceIndex,
-    from: readonly PeerRef[],
-    blockHashes: Uint8Array | null,
-    bad: readonly BlockIndex[] | null,
-  ): void
-  /**
-   * A piece is one of several of which one at least is wrong, nobody knows which. All of its blocks are open again after
-   * this call.
-   */
-  pieceDoubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
+export interface ContentHost extends CommitHost {
   /** A block is not what its hash says, which is known already. It is open again. */
   blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
-  /** The hashes of the blocks of a piece that is not had have become known. */
-  blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void
-  /** v1 and v2 hashes of a hybrid torrent do not agree. */
-  inconsistentHashes(piece: PieceIndex): void
-  /** A write failed. The blocks it was about are open again. */
-  writeFailed(error: DiskError, piece: PieceIndex): void
-  fileCompleted(file: FileIndex): void
-  /** The last wanted piece is there. */
-  wantedComplete(): void
 }
 
 /** What became of a block that arrived: it was here already, or it is not what its hash says. */
 export type Arrival = 'taken' | 'redundant' | 'bad'
-
-/** A disk that answers no write for so long hangs, or is as good as hung. */
-const STALL_MS = 500
 
 export class Content {
   readonly info: TorrentInfo
@@ -83,6 +47,8 @@ export class Content {
   readonly priorities: Priorities
   /** `null` if there are no v2 hashes. */
   readonly proofs: PieceProofs | null
+  /** What becomes of pieces that are whole. */
+  readonly commits: PieceCommits
   fileProgress: FileProgress | null = null
   /** What was set piece by piece, while there is no picker that knows. */
   #pieceOverrides: ArrayLike<number> | null = null
@@ -95,15 +61,8 @@ export class Content {
   readonly #turn: Turn
   readonly #rng: Rng
   readonly #loops: PickerLoops
+  readonly #diskWatch: DiskWatch
   #transfers: PieceTransfers | null = null
-  /** Commits that the disk has not answered. */
-  #committing = 0
-  /** Changes when all pieces are looked at anew: answers to older commits say nothing any more. */
-  #epoch = 0
-  /** Writes that the disk has not answered, and when it answered last, or was given the first of them. */
-  #writes = 0
-  #diskMovedAt = 0
-  #stalled = false
 
   /**
    * @param trees    what is known of the v2 hashes, `null` if there are none
@@ -125,7 +84,9 @@ export class Content {
     this.files = info.layout()
     this.geometry = new Geometry(this.files, info.v1())
     this.priorities = new Priorities(this.files, filePriorities)
-    this.proofs = trees === null ? null : new PieceProofs(trees, this.files, this.#proofHost(host))
+    this.#diskWatch = new DiskWatch(turn, stalled => disk.slots.setStalled(this.storage!, stalled))
+    this.commits = new PieceCommits(this, host, disk, turn, this.#diskWatch)
+    this.proofs = trees === null ? null : new PieceProofs(trees, this.files, this.commits)
     this.#host = host
     this.#disk = disk
     this.#turn = turn
@@ -169,7 +130,7 @@ export class Content {
       this.#rng.fork('picker'),
       this.#loops,
     )
-    for (const [piece, bytes] of this.#padBytes()) picker.setPadBytes(piece, bytes)
+    for (const [piece, bytes] of this.geometry.paddingOfPieces()) picker.setPadBytes(piece, bytes)
     if (this.haveAll) picker.weHaveAll()
     this.picker = picker
     this.fileProgress = new FileProgress(this.files, piece => picker.havePiece(piece))
@@ -198,7 +159,7 @@ export class Content {
 
   /** Forgets what was known about pieces: before a recheck, and after an error that makes it doubtful. */
   forgetPieces(): void {
-    this.#epoch++
+    this.commits.forget()
     this.#transfers?.clear()
     this.#transfers = null
     // what the user wants of which piece stays
@@ -229,7 +190,7 @@ export class Content {
 
   /** Every piece is whole on disk. */
   foundAll(): void {
-    this.#epoch++
+    this.commits.forget()
     this.#transfers?.clear()
     this.#transfers = null
     this.picker = null
@@ -241,7 +202,7 @@ export class Content {
 
   /** Bytes had and wanted, pad files not counted. */
   bytes(): { total: number; done: number; wanted: number; wantedDone: number } {
-    const total = this.files.totalSize() - this.#totalPad()
+    const total = this.files.sizeOnDisk()
     const { picker } = this
     if (picker === null) {
       const done = this.haveAll ? total : 0
@@ -271,10 +232,10 @@ export class Content {
         blocksInPiece: piece => this.geometry.blocksInPiece(piece),
         payloadBlocks: piece => this.picker?.payloadBlocks(piece) ?? this.geometry.blocksInPiece(piece),
         spill: (piece, blocks, done) => {
-          this.#writeBegins()
+          this.#diskWatch.writeBegins()
           this.#disk.spill(this.storage!, piece, blocks, error =>
             this.#turn.run('spill', () => {
-              this.#writeEnds()
+              this.#diskWatch.writeEnds()
               done(error)
             }),
           )
@@ -294,7 +255,7 @@ export class Content {
   }
 
   leaseSlot(piece: PieceIndex, block: BlockIndex): Slot {
-    this.#watchDisk()
+    this.#diskWatch.look()
     return this.transfers.lease(piece, block)
   }
 
@@ -302,7 +263,7 @@ export class Content {
   leaseRun(piece: PieceIndex, first: BlockIndex, count: number, from: PeerRef): readonly Slot[] | null {
     if (this.proofs?.watches(piece) === true) return null
     if (this.picker?.isRunRequested(piece, first, count, from) !== true) return null
-    this.#watchDisk()
+    this.#diskWatch.look()
     return this.transfers.leaseRun(piece, first, count)
   }
 
@@ -310,12 +271,7 @@ export class Content {
   runArrived(piece: PieceIndex, first: BlockIndex, slots: readonly Slot[], from: PeerRef): void {
     this.picker!.markRunAsWriting(piece, first, slots.length, from)
     this.transfers.fillRun(piece, first, slots, this.#turn.now)
-    if (this.transfers.isWhole(piece)) this.#commit(piece)
-  }
-
-  /** A disk that hangs must not end up with all the memory: the other torrents need some. */
-  #watchDisk(): void {
-    if (this.#writes > 0 && !this.#stalled && this.#turn.now - this.#diskMovedAt > STALL_MS) this.#setStalled(true)
+    if (this.transfers.isWhole(piece)) this.commits.begin(piece)
   }
 
   abandonSlot(piece: PieceIndex, block: BlockIndex, slot: Slot): void {
@@ -338,7 +294,7 @@ export class Content {
       return 'redundant'
     }
     if (!transfers.fill(piece, block, slot, this.#turn.now)) return 'redundant'
-    if (transfers.isWhole(piece)) this.#commit(piece)
+    if (transfers.isWhole(piece)) this.commits.begin(piece)
     return 'taken'
   }
 
@@ -353,7 +309,7 @@ export class Content {
       picker.markAsFinished(piece, b)
     }
     this.transfers.restore(piece, here)
-    if (this.transfers.isWhole(piece)) this.#commit(piece)
+    if (this.transfers.isWhole(piece)) this.commits.begin(piece)
   }
 
   /** Writes what is in memory of incomplete pieces. @param olderThan only pieces whose oldest block came before, ms */
@@ -369,12 +325,17 @@ export class Content {
 
   /** Something is on its way to the disk. */
   get writing(): boolean {
-    return this.#committing > 0 || this.#transfers?.spilling === true
+    return this.commits.pending > 0 || this.#transfers?.spilling === true
   }
 
   /** Nothing arrived is still only in memory. */
   get flushed(): boolean {
-    return this.#committing === 0 && (this.#transfers === null || !this.#transfers.hasUnwritten)
+    return this.commits.pending === 0 && (this.#transfers === null || !this.#transfers.hasUnwritten)
+  }
+
+  /** Hashes have come from a peer. @returns false if nothing proves them */
+  hashesArrived(file: FileIndex, request: HashRequest, hashes: Uint8Array): boolean {
+    return this.proofs?.hashesArrived(file, request, hashes) ?? false
   }
 
   /** What a piece must hash to. */
@@ -386,215 +347,6 @@ export class Content {
     }
   }
 
-  #writeBegins(): void {
-    if (this.#writes++ === 0) this.#diskMovedAt = this.#turn.now
-  }
-
-  #writeEnds(): void {
-    this.#writes--
-    this.#diskMovedAt = this.#turn.now
-    if (this.#stalled) this.#setStalled(false)
-  }
-
-  #setStalled(stalled: boolean): void {
-    this.#stalled = stalled
-    this.#disk.slots.setStalled(this.storage!, stalled)
-  }
-
-  #commit(piece: PieceIndex): void {
-    const sources = this.transfers.takeForCommit(piece)
-    const picker = this.picker!
-    picker.startedHashJob(piece)
-    this.#committing++
-    this.#writeBegins()
-    const judged = !this.#host.hashChecksDisabled
-    const hashes: PieceHashes = judged ? this.expected(piece) : { v1: null, v2: null }
-    const rootUnknown = judged && this.proofs !== null && hashes.v2 === null
-    const wantBlockHashes = rootUnknown || this.#host.suspects(piece)
-    const epoch = this.#epoch
-    this.#disk.commitPiece(this.storage!, piece, sources, hashes, wantBlockHashes, result =>
-      this.#turn.run('commit', () => {
-        this.#committing--
-        this.#writeEnds()
-        if (epoch === this.#epoch) this.#committed(piece, sources, hashes, rootUnknown, result)
-      }),
-    )
-  }
-
-  #committed(
-    piece: PieceIndex,
-    sources: readonly (Slot | 'disk')[],
-    hashes: PieceHashes,
-    rootUnknown: boolean,
-    result: CommitResult,
-  ): void {
-    const { picker } = this
-    if (picker === null) return
-    this.transfers.finished(piece)
-    if (!picker.isDownloading(piece)) return
-    picker.completedHashJob(piece)
-    const from = picker.downloaders(piece)
-    if (result.error !== null) {
-      const lost: BlockIndex[] = []
-      const kept: BlockIndex[] = []
-      for (let b = 0; b < sources.length; b++) (sources[b] === 'disk' ? kept : lost).push(b)
-      picker.lockPiece(piece)
-      if (kept.length > 0 && lost.length > 0) {
-        picker.restorePiece(piece, lost)
-        this.transfers.restore(piece, kept)
-      } else picker.restorePiece(piece)
-      this.#host.writeFailed(result.error, piece)
-      return
-    }
-    const { v1Passed } = result
-    const judgeNow = rootUnknown && v1Passed !== false
-    const verdict = judgeNow ? this.proofs!.judgeBlocks(piece, result.blockHashes!) : NOTHING_DECIDED
-    const v2Passed = rootUnknown ? decision(verdict, piece) : result.v2Passed
-    if (v1Passed !== null && v2Passed !== null && v1Passed !== v2Passed) {
-      picker.lockPiece(piece)
-      picker.restorePiece(piece)
-      this.#host.inconsistentHashes(piece)
-      return
-    }
-    if (v1Passed === false || v2Passed === false) {
-      this.#failed(piece, result.blockHashes, hashes.blocks ?? null, sources)
-      this.proofs?.settle(verdict, piece)
-      return
-    }
-    this.#written(piece, sources, from)
-    if (rootUnknown && v1Passed === null && v2Passed === null) {
-      this.#park(piece, from.some(ref => ref !== NO_PEER) ? result.blockHashes : null)
-    } else this.#passed(piece, result.blockHashes)
-    this.proofs?.settle(verdict, piece)
-  }
-
-  /** Blocks that a commit has written: others were before, which has been told. */
-  #written(
-    piece: PieceIndex,
-    sources: readonly (Slot | 'disk')[],
-    from: readonly PeerRef[],
-    but: readonly BlockIndex[] = [],
-  ): void {
-    for (let b = 0; b < sources.length; b++) {
-      if (sources[b] !== 'disk' && !but.includes(b)) this.#host.blockFinished(piece, b, from[b] ?? NO_PEER)
-    }
-  }
-
-  #passed(piece: PieceIndex, blockHashes: Uint8Array | null): void {
-    const picker = this.picker!
-    const from = picker.downloaders(piece)
-    picker.weHave(piece)
-    this.proofs?.passed(piece)
-    this.#host.piecePassed(piece, from, blockHashes)
-    this.fileProgress?.pieceDone(piece, file => this.#host.fileCompleted(file))
-    if (picker.counts.isFinished()) this.#host.wantedComplete()
-  }
-
-  /**
-   * @param expected what its blocks should have hashed to: the good ones are on disk
-   * @param sources  where the commit had them from
-   */
-  #failed(
-    piece: PieceIndex,
-    blockHashes: Uint8Array | null,
-    expected: Uint8Array | null,
-    sources: readonly (Slot | 'disk')[] = [],
-  ): void {
-    const bad = expected === null || blockHashes === null ? null : differingBlocks(blockHashes, expected)
-    const from = this.picker!.downloaders(piece)
-    if (bad !== null) this.#written(piece, sources, from, bad)
-    this.picker!.lockPiece(piece)
-    this.#host.pieceFailed(piece, from, blockHashes, bad)
-    const { picker } = this
-    if (picker === null) return
-    const blocks = this.geometry.blocksInPiece(piece)
-    if (bad === null || bad.length === 0 || bad.length === blocks) {
-      picker.restorePiece(piece)
-      return
-    }
-    const good: BlockIndex[] = []
-    for (let b = 0; b < blocks; b++) if (!bad.includes(b)) good.push(b)
-    for (const block of good) picker.markAsFinished(piece, block)
-    picker.restorePiece(piece, bad)
-    this.transfers.restore(piece, good)
-  }
-
-  // ---- pieces whose v2 hash is not known ---------------------------------------------------------
-
-  #proofHost(host: ContentHost): ProofHost {
-    return {
-      havePiece: piece => this.havePiece(piece),
-      parkedPassed: (piece, blockHashes) => {
-        if (this.picker === null || this.havePiece(piece)) return
-        if (!host.ready) {
-          this.foundPiece(piece)
-          return
-        }
-        this.transfers.finished(piece)
-        this.#passed(piece, blockHashes)
-      },
-      parkedFailed: (piece, blockHashes) => {
-        if (this.picker === null || this.havePiece(piece)) return
-        this.transfers.finished(piece)
-        this.#failed(piece, blockHashes, null)
-      },
-      parkedDoubted: (piece, blockHashes) => {
-        const { picker } = this
-        if (picker === null || this.havePiece(piece)) return
-        this.transfers.finished(piece)
-        const from = picker.downloaders(piece)
-        picker.lockPiece(piece)
-        picker.restorePiece(piece)
-        host.pieceDoubted(piece, from, blockHashes)
-      },
-      inconsistentHashes: piece => host.inconsistentHashes(piece),
-      blockHashesKnown: (piece, hashes) => host.blockHashesKnown(piece, hashes),
-    }
-  }
-
-  /**
-   * A piece was hashed as it is on disk, and its v2 hash is not known.
-   *
-   * @param v1Passed `null` if it has no v1 hash
-   * @returns whether it is the right one; `null`: that will be known later. By what it says of other pieces the hashes of
-   *   the torrent may turn out to be inconsistent
-   */
-  foundUnproven(piece: PieceIndex, root: Uint8Array, v1Passed: boolean | null): boolean | null {
-    if (this.proofs === null || v1Passed === false) return null
-    const verdict = this.proofs.judge(piece, root)
-    const passed = decision(verdict, piece)
-    if (passed === false && v1Passed === true) return false
-    if (passed === true || v1Passed === true) this.foundPiece(piece)
-    else if (passed === null) {
-      this.needPicker()
-      this.#park(piece, null)
-    }
-    this.proofs.settle(verdict, piece)
-    return passed
-  }
-
-  /** Hashes have come from a peer. @returns false if nothing proves them */
-  hashesArrived(file: FileIndex, request: HashRequest, hashes: Uint8Array): boolean {
-    return this.proofs?.hashesArrived(file, request, hashes) ?? false
-  }
-
-  /** The user gives a piece again: what waits for its hash is not wanted any more. */
-  forgetParked(piece: PieceIndex): void {
-    const { picker } = this
-    if (picker === null || this.proofs?.forgetParked(piece) !== true) return
-    this.transfers.finished(piece)
-    picker.lockPiece(piece)
-    picker.restorePiece(piece)
-  }
-
-  /** All of it is on disk, and it counts as had once its hash is known: until then nobody is asked for it. */
-  #park(piece: PieceIndex, blockHashes: Uint8Array | null): void {
-    const all = Array.from({ length: this.geometry.blocksInPiece(piece) }, (_, b) => b)
-    for (const block of all) this.picker!.markAsFinished(piece, block)
-    this.transfers.restore(piece, all)
-    this.proofs!.park(piece, blockHashes)
-  }
-
   #blocksSpilled(piece: PieceIndex, blocks: readonly BlockIndex[]): void {
     const { picker } = this
     if (picker === null) return
@@ -602,7 +354,7 @@ export class Content {
       picker.markAsFinished(piece, block)
       this.#host.blockFinished(piece, block, picker.downloader(piece, block))
     }
-    if (this.transfers.isWhole(piece)) this.#commit(piece)
+    if (this.transfers.isWhole(piece)) this.commits.begin(piece)
   }
 
   #spillFailed(piece: PieceIndex, blocks: readonly BlockIndex[], error: DiskError): void {
@@ -612,31 +364,5 @@ export class Content {
       picker.restorePiece(piece, blocks)
     }
     this.#host.writeFailed(error, piece)
-  }
-
-  // ---- padding -----------------------------------------------------------------------------------
-
-  #totalPad(): number {
-    let bytes = 0
-    if (!this.geometry.hasPadding) return 0
-    for (let f = 0; f < this.files.numFiles(); f++) if (this.files.padFileAt(f)) bytes += this.files.fileSize(f)
-    return bytes
-  }
-
-  /** Bytes of padding at the end of pieces. Padding elsewhere is downloaded like any data. */
-  *#padBytes(): Generator<[PieceIndex, number]> {
-    if (!this.geometry.hasPadding) return
-    const length = this.files.pieceLength()
-    for (let f = 0; f < this.files.numFiles(); f++) {
-      if ((this.files.fileFlags(f) & FileFlags.flagPadFile) === 0 || this.files.fileSize(f) === 0) continue
-      const end = this.files.fileOffset(f) + this.files.fileSize(f)
-      if (end % length !== 0 && end !== this.files.totalSize()) continue
-      let left = this.files.fileSize(f)
-      for (let piece = Math.ceil(end / length) - 1; left > 0; piece--) {
-        const inPiece = Math.min(left, Math.min(end, (piece + 1) * length) - piece * length)
-        yield [piece, inPiece]
-        left -= inPiece
-      }
-    }
   }
 }

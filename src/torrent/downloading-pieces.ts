@@ -32,6 +32,8 @@ export class DownloadingPiece {
   readonly index: PieceIndex
   /** Where its blocks start in the block arrays. */
   readonly base: number
+  /** How many there are. */
+  readonly blocks: number
   /** Blocks on disk. */
   finished = 0
   /** Blocks in memory. */
@@ -45,9 +47,10 @@ export class DownloadingPiece {
   /** It is being hashed. */
   hashing = false
 
-  constructor(index: PieceIndex, base: number) {
+  constructor(index: PieceIndex, base: number, blocks: number) {
     this.index = index
     this.base = base
+    this.blocks = blocks
   }
 
   /** Blocks that are not open. */
@@ -114,7 +117,7 @@ export class DownloadingPieces {
     const blocks = this.#layout.blocksInPiece(piece)
     const payloadBlocks = this.#layout.payloadBlocks(piece)
     const base = this.#free.pop() ?? this.#newRows()
-    const dp = new DownloadingPiece(piece, base)
+    const dp = new DownloadingPiece(piece, base, blocks)
     this.#peer.fill(NO_PEER, base, base + this.blocksPerPiece)
     this.#word.fill(BlockState.none, base, base + this.blocksPerPiece)
     if (payloadBlocks < blocks) {
@@ -147,7 +150,7 @@ export class DownloadingPieces {
     const reverse = map.isReverse(piece) ? PieceState.downloadingReverse : 0
     let next: number
     if (map.priority[piece] === 0) next = PieceState.zeroPrio
-    else if (dp.taken() < this.#layout.blocksInPiece(piece)) next = PieceState.downloading + reverse
+    else if (dp.taken() < dp.blocks) next = PieceState.downloading + reverse
     else if (dp.requested > 0) next = PieceState.full + reverse
     else next = PieceState.finished
     if (next !== map.state[piece]) {
@@ -164,7 +167,7 @@ export class DownloadingPieces {
 
   /** As `requeue`, after blocks were given up: the piece leaves when nothing but padding is left of it. */
   settle(dp: DownloadingPiece, before: number): void {
-    const pad = this.#layout.blocksInPiece(dp.index) - this.#layout.payloadBlocks(dp.index)
+    const pad = dp.blocks - this.#layout.payloadBlocks(dp.index)
     if (dp.taken() <= pad && !dp.hashing) this.close(dp, before)
     else this.requeue(dp, before)
   }
@@ -241,7 +244,7 @@ export class DownloadingPieces {
 
   #checkBlocks(dp: DownloadingPiece, queue: number): void {
     const counts = [0, 0, 0, 0]
-    const total = this.#layout.blocksInPiece(dp.index)
+    const total = dp.blocks
     for (let b = 0; b < total; b++) {
       const state = this.state(dp, b)
       counts[state]!++

@@ -72,7 +72,7 @@ export function addPiece(torrent: Torrent, piece: PieceIndex, data: Uint8Array, 
   if (picker.havePiece(piece)) {
     if (!overwrite) return
     torrent.losePiece(piece)
-  } else if (overwrite) content.forgetParked(piece)
+  } else if (overwrite) content.commits.forgetParked(piece)
   const blocks = picker.payloadBlocks(piece)
   for (let b = 0; b < blocks; b++) {
     if (picker.isDownloaded(piece, b)) continue

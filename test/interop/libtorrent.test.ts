@@ -1,10 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canTest } from './lib/child.ts'
-import { BLOCK, MIB, Workspace } from './lib/files.ts'
-import { LtPeer, type LtPeerOptions } from './lib/lt-peer.ts'
+import { BLOCK, MIB } from './lib/files.ts'
+import type { LtPeer, LtPeerOptions } from './lib/lt-peer.ts'
 import { PIECE } from './lib/make.ts'
 import type { Opentracker } from './lib/opentracker.ts'
-import { Ours, type OursOptions } from './lib/ours.ts'
+import type { Ours, OursOptions } from './lib/ours.ts'
 import {
   announced,
   type Content,
@@ -15,43 +15,9 @@ import {
   trackerFor,
   withTracker,
 } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
-
-async function theirs(options: LtPeerOptions): Promise<LtPeer> {
-  const peer = await LtPeer.start(options)
-  peers.push(peer)
-  return peer
-}
-
-async function ours(options: OursOptions): Promise<Ours> {
-  const peer = await Ours.start(options)
-  peers.push(peer)
-  return peer
-}
-
-async function theirSeed(content: Content, options: Partial<LtPeerOptions> = {}): Promise<LtPeer> {
-  const seed = await theirs({
-    torrent: torrentFile(space, content),
-    save: content.parent,
-    listen: '127.0.0.2:0',
-    ...options,
-  })
-  expect((await seed.status()).progress).toBe(1)
-  return seed
-}
-
-async function ourSeed(content: Content, options: Partial<OursOptions> = {}): Promise<Ours> {
-  const seed = await ours({ torrent: content.torrent, save: content.parent, listen: '127.0.0.3:0', ...options })
-  expect(seed.handle.status().isSeeding).toBe(true)
-  return seed
-}
+const { space, theirs, ours, theirSeed, ourSeed } = setStage()
 
 async function oursFetches(
   content: Content,

@@ -5,13 +5,14 @@
 
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { canTest } from './lib/child.ts'
-import { BLOCK, digests, KIB, MIB, type Shape, Workspace } from './lib/files.ts'
-import { LtPeer, type LtPeerOptions } from './lib/lt-peer.ts'
+import { BLOCK, digests, KIB, MIB, type Shape } from './lib/files.ts'
+import type { LtPeer } from './lib/lt-peer.ts'
 import { makeTorrent, PIECE } from './lib/make.ts'
-import { lib, Ours, type OursOptions } from './lib/ours.ts'
+import { lib, type Ours } from './lib/ours.ts'
 import { type Content, expectArrived, linkTo, makeContent, torrentFile } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
 type Which = 'v1' | 'v2' | 'both'
 
@@ -46,42 +47,7 @@ const LONG_PIECE = 32 * KIB
 
 const BYTES_PER_SECOND = 3 * MIB
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
-
-async function theirs(options: LtPeerOptions): Promise<LtPeer> {
-  const peer = await LtPeer.start(options)
-  peers.push(peer)
-  return peer
-}
-
-async function ours(options: OursOptions): Promise<Ours> {
-  const peer = await Ours.start(options)
-  peers.push(peer)
-  return peer
-}
-
-async function theirSeed(content: Content, options: Partial<LtPeerOptions> = {}): Promise<LtPeer> {
-  const seed = await theirs({
-    torrent: torrentFile(space, content),
-    save: content.parent,
-    listen: '127.0.0.2:0',
-    ...options,
-  })
-  expect((await seed.status()).progress).toBe(1)
-  return seed
-}
-
-async function ourSeed(content: Content): Promise<Ours> {
-  const seed = await ours({ torrent: content.torrent, save: content.parent, listen: '127.0.0.3:0' })
-  expect(seed.handle.status().isSeeding).toBe(true)
-  return seed
-}
+const { space, theirs, ours, theirSeed, ourSeed } = setStage()
 
 /** Waits for something of ours, and no longer once its torrent has failed. */
 function waitFor<T>(peer: Ours, what: string, look: () => T | null | undefined | false): Promise<T> {

@@ -5,25 +5,12 @@
  * "address:port"). Prints one JSON object a line; ends when stdin does.
  */
 
-import { loadWebtorrent } from '../../../bench/lib/load-webtorrent.mjs'
+import { startWebtorrent } from '../../../bench/lib/start-webtorrent.mjs'
 
 const config = JSON.parse(process.argv[2])
 const emit = event => process.stdout.write(`${JSON.stringify(event)}\n`)
-const WebTorrent = await loadWebtorrent(config.modules)
 
-const client = new WebTorrent({
-  dht: { bootstrap: config.nodes },
-  tracker: false,
-  lsd: false,
-  natUpnp: false,
-  natPmp: false,
-  utp: false,
-  utPex: false,
-})
-client.on('error', error => {
-  process.stderr.write(`${error.stack}\n`)
-  process.exit(1)
-})
+const client = await startWebtorrent(config.modules, { bootstrap: config.nodes })
 const torrent = client.add(config.torrent ?? config.magnet, { path: config.save, announce: [] })
 torrent.on('metadata', () => emit({ event: 'metadata' }))
 torrent.on('dhtAnnounce', () => emit({ event: 'announced' }))

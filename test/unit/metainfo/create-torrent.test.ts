@@ -8,7 +8,6 @@ import { bencode } from '../../../src/bencode/bencode.ts'
 import type { Entry } from '../../../src/bencode/entry.ts'
 import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
 import { FileFlags, Operation } from '../../../src/core/enums.ts'
-import { LibtorrentError } from '../../../src/core/error-code.ts'
 import { LibtorrentErrors } from '../../../src/core/error-table.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
 import { CreateTorrent } from '../../../src/metainfo/create-torrent.ts'
@@ -16,6 +15,7 @@ import { FileStorage } from '../../../src/metainfo/file-storage.ts'
 import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
 import { TorrentInfo } from '../../../src/metainfo/torrent-info.ts'
 import { HashFilesError, setPieceHashes } from '../../../src/node/set-piece-hashes.ts'
+import { codeOf } from './code-of.ts'
 
 const MTIME = 1600000000
 /** name, size, the character it consists of, flags */
@@ -51,16 +51,6 @@ function entries(flags = 0): CreateFileEntry[] {
 const sha1Hex = (bytes: Uint8Array) => createHash('sha1').update(bytes).digest('hex')
 const dict = (entry: Entry) => entry as { [key: string]: Entry }
 const infoHash = (torrent: CreateTorrent) => sha1Hex(bencode(dict(torrent.generate())['info']!))
-
-function codeOf(action: () => unknown): number {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof LibtorrentError) return error.code.value()
-    throw error
-  }
-  return 0
-}
 
 describe('torrents are those of libtorrent 2.0.8, byte for byte', () => {
   test.each([

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { BlockIndex, FileIndex, PieceIndex } from '../../../src/core/brands.ts'
+import { FileFlags } from '../../../src/core/enums.ts'
 import { FileStorage } from '../../../src/metainfo/file-storage.ts'
 import { Geometry } from '../../../src/metainfo/geometry.ts'
 
@@ -81,4 +82,29 @@ test('in a v2-only torrent padding is not asked for', () => {
   expect([g.blockSize(end, 0 as BlockIndex), g.blockSize(end, 1 as BlockIndex)]).toEqual([40_000 - PIECE, 0])
   expect([g.isBlock(1, 0, 40_000 - PIECE), g.isBlock(1, 0, 16384)]).toEqual([true, false])
   expect(new Geometry(layout(true), true).requestSize(end)).toBe(PIECE)
+})
+
+test('padding counts where pieces end', () => {
+  const fs = new FileStorage()
+  fs.setPieceLength(PIECE)
+  const add = (name: string, size: number, flags = 0) => fs.addFile(`t/${name}`, size, flags, 0, '', null)
+  add('a', 40_000)
+  add('pad to the end of piece 1', 2 * PIECE - 40_000, FileFlags.flagPadFile)
+  add('b', 100)
+  add('pad within piece 2', 1000, FileFlags.flagPadFile)
+  add('c', PIECE - 1100 - 10)
+  add('pad over pieces 2 to 4', 10 + 2 * PIECE, FileFlags.flagPadFile)
+  add('empty pad', 0, FileFlags.flagPadFile)
+  add('d', 5)
+  add('pad at the end', 7, FileFlags.flagPadFile)
+  fs.setNumPieces(Math.ceil(fs.totalSize() / PIECE))
+  const padding = new Map(new Geometry(fs, true).paddingOfPieces())
+  expect([...padding].sort(([a], [b]) => a - b)).toEqual([
+    [1, 2 * PIECE - 40_000],
+    [2, 10],
+    [3, PIECE],
+    [4, PIECE],
+    [5, 7],
+  ])
+  expect([...new Geometry(layout(false), true).paddingOfPieces()]).toEqual([])
 })

@@ -5,7 +5,6 @@ import { Bitfield } from '../../../src/core/bitfield.ts'
 import { bytesToBinary } from '../../../src/core/bytes.ts'
 import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
 import { WriteFlags } from '../../../src/core/enums.ts'
-import { LibtorrentError } from '../../../src/core/error-code.ts'
 import { LibtorrentErrors } from '../../../src/core/error-table.ts'
 import type { AddTorrentParams } from '../../../src/metainfo/add-torrent-params.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
@@ -17,6 +16,7 @@ import { readResumeData } from '../../../src/metainfo/resume-read.ts'
 import { writeResumeDataBuf } from '../../../src/metainfo/resume-write.ts'
 import { TorrentInfo } from '../../../src/metainfo/torrent-info.ts'
 import { writeTorrentFile, writeTorrentFileBuf } from '../../../src/metainfo/write-torrent-file.ts'
+import { codeOf } from './code-of.ts'
 
 const BLOCK = 16384
 const PIECE = 4 * BLOCK
@@ -62,16 +62,6 @@ function make(flags: number): AddTorrentParams {
   }
   torrent.setCreationDate(5)
   return loadTorrentBuffer(torrent.generateBuf())
-}
-
-function codeOf(action: () => unknown): number {
-  try {
-    action()
-  } catch (error) {
-    expect(error).toBeInstanceOf(LibtorrentError)
-    return (error as LibtorrentError).code.value()
-  }
-  return 0
 }
 
 /** The files by their numbers in `SIZES`: a hybrid torrent has pad files between. */

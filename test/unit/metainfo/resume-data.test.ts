@@ -5,7 +5,6 @@ import type { Entry } from '../../../src/bencode/entry.ts'
 import { Bitfield } from '../../../src/core/bitfield.ts'
 import { Sha1Hash, Sha256Hash } from '../../../src/core/digest.ts'
 import { StorageMode, TorrentFlags, WriteFlags } from '../../../src/core/enums.ts'
-import { LibtorrentError } from '../../../src/core/error-code.ts'
 import { LibtorrentErrors } from '../../../src/core/error-table.ts'
 import { AddTorrentParams } from '../../../src/metainfo/add-torrent-params.ts'
 import { CreateFileEntry } from '../../../src/metainfo/create-file-entry.ts'
@@ -14,6 +13,7 @@ import { loadTorrentBuffer } from '../../../src/metainfo/load-torrent.ts'
 import { readResumeData } from '../../../src/metainfo/resume-read.ts'
 import { writeResumeData, writeResumeDataBuf } from '../../../src/metainfo/resume-write.ts'
 import { writeTorrentFile, writeTorrentFileBuf } from '../../../src/metainfo/write-torrent-file.ts'
+import { codeOf } from './code-of.ts'
 
 /** Written by libtorrent 2.0.8, whose format (version 1) has a byte for each piece. */
 const LIBTORRENT_2_0 = Buffer.from(
@@ -27,16 +27,6 @@ const HEADER = { 'file-format': 'libtorrent resume file', 'file-version': 2, 'in
 
 function read(fields: Dictionary): AddTorrentParams {
   return readResumeData(bencode({ ...HEADER, ...fields }))
-}
-
-function codeOf(action: () => unknown): number {
-  try {
-    action()
-  } catch (error) {
-    expect(error).toBeInstanceOf(LibtorrentError)
-    return (error as LibtorrentError).code.value()
-  }
-  return 0
 }
 
 function makeTorrent(flags: number, sizes: number[] = [100000, 5]): AddTorrentParams {

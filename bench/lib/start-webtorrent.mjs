@@ -1,4 +1,4 @@
-/** WebTorrent 2.8 from a folder outside of the project, into which it was installed without scripts. */
+/** WebTorrent 2.8 from a folder outside of the project, into which it was installed without scripts, as a peer of others. */
 
 import { createRequire, register } from 'node:module'
 import { resolve } from 'node:path'
@@ -20,12 +20,27 @@ const hook = `export async function resolve(name, context, next) {
 }`
 
 /**
+ * A client that does no more than it is told: TCP, and the DHT if it is wished for. Its errors end the process.
+ *
  * @param {string} folder where `npm install --ignore-scripts webtorrent@2.8` was run
- * @returns its class
+ * @param {object | false} dht its option of that name
  */
-export async function loadWebtorrent(folder) {
+export async function startWebtorrent(folder, dht) {
   register(module(hook))
   const require = createRequire(pathToFileURL(resolve(folder, 'package.json')))
   const { default: WebTorrent } = await import(pathToFileURL(require.resolve('webtorrent')))
-  return WebTorrent
+  const client = new WebTorrent({
+    dht,
+    tracker: false,
+    lsd: false,
+    natUpnp: false,
+    natPmp: false,
+    utp: false,
+    utPex: false,
+  })
+  client.on('error', error => {
+    process.stderr.write(`${error.stack}\n`)
+    process.exit(1)
+  })
+  return client
 }
