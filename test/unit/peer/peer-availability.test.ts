@@ -41,6 +41,7 @@ class World {
       amInterested: false,
       session: { counters: new Counters(), settings: { maxPieceCount: 1000 } },
       stats: { totalPayloadDownload: () => 0 },
+      uploads: { onHave() {} },
       interest: { update() {}, begin() {}, end() {}, disconnectIfRedundant: () => false },
       disconnect() {
         throw new Error('disconnected')
