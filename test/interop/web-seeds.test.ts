@@ -110,9 +110,12 @@ describe('a download from a web server', () => {
 
   test('that is slow is not read faster than the limit allows', async () => {
     const { root, torrent } = await world([['', 2_000_000]], ['v1_only'], origin => `${origin}/served`)
-    const { ours, save } = await download(torrent, { download_rate_limit: 0 })
-    ours.handle.setDownloadLimit(500_000)
+    const params = lib.loadTorrentBuffer(torrent)
+    params.downloadLimit = 500_000
+    const save = space.dir('ours')
     const before = Date.now()
+    const ours = await Ours.start({ params, save })
+    open.push(ours)
     await ours.finished()
     expect(Date.now() - before).toBeGreaterThan(2000)
     expectSame(save, root)
