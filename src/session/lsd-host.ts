@@ -17,6 +17,7 @@ import type { Counters } from '../stats/counters.ts'
 import { isHiddenLocally, mayAnnounceLocally } from '../torrent/local-announce.ts'
 import { PeerSource } from '../torrent/peer-entry.ts'
 import type { Torrent } from '../torrent/torrent.ts'
+import { logPeersAdded } from '../torrent/torrent-log.ts'
 import type { ListenSocket } from './listen-sockets.ts'
 
 /** What local service discovery needs of the session. */
@@ -232,6 +233,7 @@ export class LsdHost {
     const torrent = torrents.byHash(infoHash)
     if (torrent === undefined || torrent.aborted || isHiddenLocally(torrent)) return
     torrent.swarm.addPeer(peer, PeerSource.lsd, infoHash.equals(torrent.infoHashes.v1) ? 0 : PexFlags.pexLtV2)
+    logPeersAdded(torrent, 'lsd', [peer])
     torrent.swarm.connectBoost()
     if (alerts.wants(LsdPeerAlert)) alerts.post(new LsdPeerAlert(torrent, peer))
   }

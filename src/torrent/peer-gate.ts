@@ -20,6 +20,7 @@ import type { Slot } from '../storage/slab.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { postClosed, postNotice } from './peer-notices.ts'
+import { pickLog } from './picker-log.ts'
 import { viewPiece } from './picker-views.ts'
 import { requestBlocks } from './request-blocks.ts'
 import { pieceToSuperSeed } from './super-seeding.ts'
@@ -195,17 +196,21 @@ export class PeerGate implements PeerHost {
     if (picker === null || !torrent.ready || this.uploadOnly) return false
     const { settings } = env
     const before = peer.download.length
-    requestBlocks(peer.picking, {
-      picker,
-      numPeers: torrent.swarm.size,
-      isSequential: torrent.sequential,
-      numTimeCritical: torrent.deadlines.size,
-      wholePiecesThreshold: settings.wholePiecesThreshold,
-      initialPickerThreshold: settings.initialPickerThreshold,
-      strictEndGameMode: settings.strictEndGameMode,
-      pieceExtentAffinity: settings.pieceExtentAffinity,
-      prioritizePartialPieces: settings.prioritizePartialPieces,
-    })
+    requestBlocks(
+      peer.picking,
+      {
+        picker,
+        numPeers: torrent.swarm.size,
+        isSequential: torrent.sequential,
+        numTimeCritical: torrent.deadlines.size,
+        wholePiecesThreshold: settings.wholePiecesThreshold,
+        initialPickerThreshold: settings.initialPickerThreshold,
+        strictEndGameMode: settings.strictEndGameMode,
+        pieceExtentAffinity: settings.pieceExtentAffinity,
+        prioritizePartialPieces: settings.prioritizePartialPieces,
+      },
+      pickLog(torrent, peer, picker),
+    )
     return peer.download.length > before
   }
 
