@@ -26,6 +26,7 @@ import type { HashRequest } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
 import { BtLink } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
+import { logClosed, logConnectFailed, logEstablished } from './connection-log.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
 import { PeerChoking } from './peer-choking.ts'
@@ -262,6 +263,7 @@ export class PeerConnection implements PeerLinkOwner {
     countConnected(this.session.counters)
     this.lastReceive = this.session.turn.now
     this.traffic.connected()
+    logEstablished(this)
     if (this.host?.gracefulPause) {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
@@ -275,11 +277,12 @@ export class PeerConnection implements PeerLinkOwner {
   }
 
   get logsMessages(): boolean {
-    return this.host?.logsPeers === true
+    return (this.host ?? this.session).logsPeers
   }
 
   logMessage(notice: LogNotice): void {
-    this.host?.alert(this, notice)
+    if (this.host !== null) this.host.alert(this, notice)
+    else this.session.log(this, notice)
   }
 
   /** Puts a line into the log of this connection, if anyone reads it. */
@@ -293,6 +296,7 @@ export class PeerConnection implements PeerLinkOwner {
   }
 
   connectFailed(error: ErrorCode): void {
+    logConnectFailed(this, error)
     this.session.counters.inc(C.PEER_CONNECT_TIMEOUTS)
     this.disconnect(error, Operation.connect, Severity.failure)
   }
@@ -305,6 +309,7 @@ export class PeerConnection implements PeerLinkOwner {
   disconnect(error: ErrorCode, operation: Operation, how: Severity | boolean = Severity.normal): void {
     if (this.disconnecting) return
     const severity = how === true ? Severity.failure : how === false ? Severity.normal : how
+    logClosed(this, error, operation, severity)
     this.disconnecting = true
     const { counters } = this.session
     if (severity > Severity.normal) this.#failed = true
@@ -429,6 +434,7 @@ export class PeerConnection implements PeerLinkOwner {
     const geometry = this.host!.geometry
     if (geometry === null || !this.host!.ready || !geometry.isBlock(piece, begin, length)) {
       if (length === 0) return false
+      if (this.logsMessages) this.log('info', 'invalidPiece', `piece: ${piece} s: ${begin} l: ${length}`)
       this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
       return false
     }
@@ -461,7 +467,10 @@ export class PeerConnection implements PeerLinkOwner {
   onReject(piece: number, begin: number, length: number): void {
     const host = this.host!
     this.session.counters.inc(C.SES_NUM_INCOMING_REJECT)
-    if (!host.geometry?.isBlock(piece, begin, length)) return
+    if (!host.geometry?.isBlock(piece, begin, length)) {
+      if (this.logsMessages) this.log('info', 'reject', `invalid reject message (${piece}, ${begin}, ${length})`)
+      return
+    }
     this.download.rejected(piece, begin / BLOCK_SIZE)
     this.hints.rejected(piece)
     if (host.gracefulPause) this.checkGracefulPause()
@@ -478,6 +487,7 @@ export class PeerConnection implements PeerLinkOwner {
   /** A graceful pause ends the connection once nothing is outstanding. */
   checkGracefulPause(): void {
     if (this.download.outstandingBytes === 0) {
+      this.log('info', 'gracefulPause', 'NO MORE DOWNLOAD')
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
     }
   }

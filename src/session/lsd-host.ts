@@ -19,6 +19,7 @@ import { PeerSource } from '../torrent/peer-entry.ts'
 import type { Torrent } from '../torrent/torrent.ts'
 import { logPeersAdded } from '../torrent/torrent-log.ts'
 import type { ListenSocket } from './listen-sockets.ts'
+import { logSession } from './session-log.ts'
 
 /** What local service discovery needs of the session. */
 export interface LsdHostPort {
@@ -95,7 +96,10 @@ export class LsdHost {
 
   /** The torrent has begun to announce: it is one of the next. */
   announceSoon(torrent: Torrent): void {
+    const { alerts, settings } = this.#port
+    if (!settings.enableLsd) logSession(alerts, () => 'not starting LSD announce timer: LSD disabled')
     if (!this.#isUp && !this.#isOpening) return
+    logSession(alerts, () => `prioritizing LSD announce: "${torrent.name()}"`)
     this.#first.push(torrent)
     if (this.#first.length === 1 && this.#timer !== null) this.#arm(0)
   }

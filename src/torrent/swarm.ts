@@ -12,6 +12,7 @@ import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
+import { logOpened } from '../peer/connection-log.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerHost } from '../peer/peer-host.ts'
 import type { WebSeedServer } from '../peer/web-seed-server.ts'
@@ -237,6 +238,7 @@ export class Swarm implements PeerListHost {
     this.numConnecting++
     this.#enter(peer)
     this.#env.counters.inc(C.PEER_CONNECTION_ATTEMPTS)
+    logOpened(peer)
     this.#host.host.alert(peer, { kind: 'connect', outgoing: true })
     return peer
   }
