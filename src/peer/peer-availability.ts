@@ -59,7 +59,6 @@ export class PeerAvailability {
     }
     this.counted = true
     if (this.isSeed) {
-      peer.log('info', 'init', 'this is a seed')
       host.peerBecameSeed(peer, true)
       host.peerHasAll(peer)
     } else if (this.numHave > 0) host.peerHasBits(peer, this.have)

@@ -287,7 +287,10 @@ export class PeerConnection implements PeerLinkOwner {
 
   /** Puts a line into the log of this connection, if anyone reads it. */
   log(direction: LogNotice['direction'], event: LogNotice['event'], text = ''): void {
-    if (this.logsMessages) this.logMessage({ kind: 'log', direction, event, text })
+    if (!this.logsMessages) return
+    // messages that were written before this come before it
+    this.link.outWithNext()
+    this.logMessage({ kind: 'log', direction, event, text })
   }
 
   linkCrashed(error: unknown): void {
@@ -309,7 +312,6 @@ export class PeerConnection implements PeerLinkOwner {
   disconnect(error: ErrorCode, operation: Operation, how: Severity | boolean = Severity.normal): void {
     if (this.disconnecting) return
     const severity = how === true ? Severity.failure : how === false ? Severity.normal : how
-    logClosed(this, error, operation, severity)
     this.disconnecting = true
     const { counters } = this.session
     if (severity > Severity.normal) this.#failed = true
@@ -322,6 +324,7 @@ export class PeerConnection implements PeerLinkOwner {
     }
     countClosed(counters, this)
     this.link.close()
+    logClosed(this, error, operation, severity)
     this.download.close()
     this.uploads.queue.clear()
     this.extensions.metadata.left()
@@ -364,6 +367,7 @@ export class PeerConnection implements PeerLinkOwner {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
     this.availability.join()
+    if (this.isSeed) this.log('info', 'init', 'this is a seed')
     if (this.disconnecting || !this.handshake.done) return
     this.announcements.writeBitfield()
     this.dhtPort.afterBitfield()

@@ -4,6 +4,7 @@ import type { AlertTorrent } from '../alert/alert.ts'
 import type { AlertQueue } from '../alert/alert-queue.ts'
 import { TorrentLogAlert } from '../alert/log-alerts.ts'
 import type { Endpoint } from '../core/endpoint.ts'
+import { TorrentFlags } from '../core/enums.ts'
 import { operationName } from '../core/operation.ts'
 import type { CheckResult, DiskError } from '../storage/disk-io.ts'
 import type { Torrent } from './torrent.ts'
@@ -23,9 +24,9 @@ export function logTorrent(torrent: LoggedTorrent, text: () => string): void {
 /** What it was added with. */
 export function logCreated(torrent: Torrent): void {
   logTorrent(torrent, () => {
-    const { env, files, uploadSlots } = torrent
+    const { env, files, uploadSlots, added } = torrent
     const flags: readonly (readonly [boolean, string])[] = [
-      [torrent.seedMode !== null, 'seed-mode'],
+      [((added?.flags ?? 0) & TorrentFlags.seedMode) !== 0, 'seed-mode'],
       [torrent.uploadMode.on, 'upload-mode'],
       [torrent.appliesIpFilter, 'apply-ip-filter'],
       [torrent.pausing.paused, 'paused'],
@@ -37,7 +38,7 @@ export function logCreated(torrent: Torrent): void {
     ]
     const names = flags.map(([on, name]) => (on ? `${name} ` : '')).join('')
     return (
-      `creating torrent: ${torrent.name()} max-uploads: ${limitText(uploadSlots.limit)} ` +
+      `creating torrent: ${added?.ti?.name() ?? torrent.name()} max-uploads: ${limitText(uploadSlots.limit)} ` +
       `max-connections: ${limitText(torrent.maxConnections)} upload-limit: ${env.limits.torrentLimit(torrent, 'up')} ` +
       `download-limit: ${env.limits.torrentLimit(torrent, 'down')} flags: ${names} ` +
       `save-path: ${files.savePath} part-file-path: ${files.partFileDir}`

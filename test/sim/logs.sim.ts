@@ -3,12 +3,36 @@
 import { describe, expect, test } from 'vitest'
 import { PeerLogAlert } from '../../src/alert/log-alerts.ts'
 import { PEER_LOG_EVENT_NAMES } from '../../src/alert/peer-log-events.ts'
-import { AlertCategory } from '../../src/core/enums.ts'
+import { AlertCategory, TorrentFlags } from '../../src/core/enums.ts'
+import type { Arena } from './lib/arena.ts'
+import { ARENA_PIECE, inArena } from './lib/arena.ts'
+import { FakePeer } from './lib/fake-peer.ts'
+import { FakeTracker } from './lib/fake-tracker.ts'
 import { simulate } from './lib/simulation.ts'
-import { makeTorrent, Swarm, type SwarmNode } from './lib/swarm.ts'
+import { makeTorrent, type NodeOptions, Swarm, type SwarmNode } from './lib/swarm.ts'
 
 const PIECE = 64 * 1024
 const ALL_LOGS = { alert_mask: AlertCategory.all }
+
+/** All that a node has told since its alert number `since`, in order. Also what came before anybody listened. */
+function story(node: SwarmNode, since = 0): string[] {
+  return node.alerts.slice(since).map(alert => `${alert.what()} ${alert.message()}`)
+}
+
+/** Each of these is in the story, after the one before it. */
+function expectInOrder(lines: readonly string[], parts: readonly (string | RegExp)[]): void {
+  let at = 0
+  for (const part of parts) {
+    const found = lines.findIndex(
+      (line, i) => i >= at && (typeof part === 'string' ? line.includes(part) : part.test(line)),
+    )
+    if (found < 0) {
+      const early = lines.findIndex(line => (typeof part === 'string' ? line.includes(part) : part.test(line)))
+      throw new Error(`${early < 0 ? 'missing' : 'too early'}: ${part}; after: ${lines[at - 1] ?? 'the start'}`)
+    }
+    at = found + 1
+  }
+}
 
 /** The messages in the log of a node's peers, by their names. */
 function messages(node: SwarmNode, direction: PeerLogAlert.Direction): string[] {
@@ -44,6 +68,328 @@ describe('the log of peers', () => {
       expect(new Set(messages(leech, incomingMessage))).toContain('EXTENDED_HANDSHAKE')
       expect(messages(other, incomingMessage)).toEqual([])
       swarm.close()
+    })
+  })
+})
+
+describe('the log of a torrent', () => {
+  test('tells of adding, announcing, connecting, picking, pieces, pausing and a tracker that fails', () => {
+    simulate(2, sim => {
+      const tracker = new FakeTracker(sim, sim.host('tracker'))
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE, 1, [tracker.httpUrl]))
+      swarm.add('seed', { has: 'all' })
+      sim.run(3000)
+      const leech = swarm.add('leech', { settings: ALL_LOGS, host: { addresses: ['10.9.0.1'] } })
+      sim.runUntilSo(() => leech.isSeeding, 60_000)
+      const url = tracker.httpUrl
+      expectInOrder(story(leech), [
+        'creating torrent: file-1 max-uploads: -1 max-connections: -1 upload-limit: -1 download-limit: -1 flags: apply-ip-filter',
+        'init torrent: file-1',
+        'init, async_check_files',
+        'fastresume data accepted',
+        'set_state() 3',
+        '*** announce: [ announce_to_all_tiers: 0 announce_to_all_trackers: 0 num_trackers: 1 ]',
+        `*** tracker:  (0) [ep: 10.9.0.1:6881 ] "${url}"`,
+        `==> TRACKER REQUEST "${url}" event: started abort: 0 port: 6881 fails: 0 upd: 0 ep: 10.9.0.1:6881`,
+        'tracker_announce',
+        'TRACKER RESPONSE [ interval: 1800 | min-interval: 30 |',
+        'next_announce_in: 1800',
+        'tracker add_peer() [ 10.0.2.1 ] connect-candidates: 1',
+        '*** FOUND CONNECTION CANDIDATE [ ip: 10.0.2.1:6881 rank:',
+        '>>> CONNECTION [ ep: 10.0.2.1:6881 type: TCP seed: 0 local:',
+        '>>> ASYNC_CONNECT [ dst: 10.0.2.1:6881 ]',
+        'peer_connect',
+        '>>> CONNECTION_ESTABLISHED [ ep: 10.0.2.1:6881 ]',
+        '*** HANDSHAKE [ connection ready ]',
+        '*** SEED [ this is a seed ]',
+        '==> INTERESTED',
+        /\*\*\* PIECE_PICKER \[ dlq: 0 rqq: 0 target: \d+ req: \d+ endgame: 0 \]/,
+        /picker_log .* picker_log \[ .*\] \(\d+,0\) /,
+        /\*\*\* PIECE_PICKER \[ prefer_contiguous: 0 picked: \d+ \]/,
+        'block_downloading',
+        '==> REQUEST',
+        /PIECE_FINISHED \[ p: \d \| chk: passed \| size: 65536 \]/,
+        /PIECE_PASSED \(\d\) \(num_have: 1\)/,
+        'piece_finished',
+        '(num_have: 4)',
+        'set_state() 4',
+        'set_state() 5',
+        `==> TRACKER REQUEST "${url}" event: completed`,
+        '*** SEED [ CLOSING CONNECTION ]',
+        '*** CONNECTION_CLOSED [ op: 1 (bittorrent) ERROR: (libtorrent:98) torrent finished ]',
+        'peer_disconnected',
+      ])
+      const paused = leech.alerts.length
+      leech.handle.pause()
+      sim.run(2000)
+      tracker.failure = 'go away'
+      leech.handle.resume()
+      sim.run(2000)
+      expectInOrder(story(leech, paused), [
+        'torrent_paused',
+        'event: stopped',
+        'torrent_resumed',
+        'event: started',
+        '*** tracker error: (173) tracker sent a failure message [bittorrent] go away',
+        `*** increment tracker fail count [ep: 10.9.0.1:6881 url: ${url} 1]`,
+      ])
+      swarm.close()
+    })
+  })
+
+  test('tells what is wrong with resume data', () => {
+    simulate(3, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const first = swarm.add('a', { has: [0] })
+      sim.run(1000)
+      first.close()
+      const again = swarm.restart(first, {
+        settings: ALL_LOGS,
+        params: params => {
+          params.haveBits.resize(4, true)
+        },
+      })
+      sim.run(2000)
+      const lines = story(again)
+      const rejected = lines.some(line => line.includes('fastresume data rejected: ret:'))
+      const accepted = lines.some(line => line.includes('fastresume data accepted'))
+      expect([rejected, accepted]).toEqual([
+        again.whats().includes('fastresume_rejected'),
+        !again.whats().includes('fastresume_rejected'),
+      ])
+      again.handle.forceRecheck()
+      const since = again.alerts.length
+      sim.run(2000)
+      expectInOrder(story(again, since), [
+        'on_force_recheck: status:',
+        'on_force_recheck: starting from 0',
+        'start_checking, m_checking_piece: 4',
+        'on_piece_hashed, completed',
+      ])
+      swarm.close()
+    })
+  })
+
+  test('tells of a piece that is wrong, and of the ban that follows', () => {
+    inArena(4, { alone: true, pieces: 4, victim: { settings: ALL_LOGS } }, (arena: Arena) => {
+      const liar = arena.attack()
+      liar.seed(arena.torrent.content, ARENA_PIECE, (_request, block) => {
+        block[7]! ^= 0x55
+      })
+      arena.sim.run(20_000)
+      const [address, port] = liar.stream.local
+      expectInOrder(story(arena.victim), [
+        `ATTACHED CONNECTION "${address}:${port}" connections: 1 limit: -1 num-peers: 1`,
+        '*** ATTACH [ attached to torrent ]',
+        /PIECE_FINISHED \[ p: \d \| chk: failed \| size: 65536 \]/,
+        'hash_failed',
+        `*** BANNING PEER: "${address}:${port}" Too many corrupt pieces`,
+        '*** BANNING_PEER [ Too many corrupt pieces ]',
+        '*** CONNECTION_CLOSED [ op: 1 (bittorrent) ERROR:',
+      ])
+      arena.swarm.close()
+    })
+  })
+
+  test('tells of a full disk, and of upload mode', () => {
+    simulate(5, sim => {
+      const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE))
+      const seed = swarm.add('seed', { has: 'all' })
+      const leech = swarm.add('leech', { settings: ALL_LOGS })
+      sim.run(1000)
+      leech.drive.failWrites('ENOSPC')
+      leech.connectTo(seed)
+      sim.run(10_000)
+      expectInOrder(story(leech), [
+        /PIECE_FINISHED \[ p: \d \| chk: disk failed \| size: 65536 \]/,
+        /disk error: \(28\) .* \[write : file_write\] in file: /,
+        'file_error',
+        '*** set-upload-mode: 1',
+      ])
+      leech.handle.unsetFlags(TorrentFlags.uploadMode)
+      sim.run(100)
+      expectInOrder(story(leech), ['*** set-upload-mode: 1', '*** set-upload-mode: 0'])
+      swarm.close()
+    })
+  })
+
+  test.each<[string, string, NodeOptions, boolean]>([
+    ['without a DHT', 'DHT: no dht initialized', {}, false],
+    ['that is private', 'DHT: private torrent, no DHT announce', { settings: { enable_dht: true } }, true],
+    [
+      'that is told not to',
+      'DHT: torrent has DHT disabled flag',
+      { settings: { enable_dht: true }, params: params => void (params.flags |= TorrentFlags.disableDht) },
+      false,
+    ],
+    [
+      'that is paused',
+      'DHT: torrent paused, no DHT announce',
+      { settings: { enable_dht: true }, params: params => void (params.flags |= TorrentFlags.paused) },
+      false,
+    ],
+  ])('says why one %s is not announced to the DHT', (_name, why, options, isPrivate) => {
+    simulate(6, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE, 1, [], isPrivate))
+      const node = swarm.add('a', {
+        ...options,
+        settings: { ...ALL_LOGS, dht_bootstrap_nodes: '', ...options.settings },
+      })
+      sim.run(1000)
+      node.handle.forceDhtAnnounce()
+      sim.run(1000)
+      expectInOrder(story(node), [why])
+      expect(story(node).some(line => line.includes('START DHT announce'))).toBe(false)
+      swarm.close()
+    })
+  })
+
+  test('has what the user sets', () => {
+    simulate(7, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const { handle } = swarm.add('a', { settings: ALL_LOGS })
+      sim.run(1000)
+      handle.setMaxUploads(3)
+      handle.setMaxConnections(7)
+      handle.setUploadLimit(1000)
+      handle.setDownloadLimit(2000)
+      handle.setFlags(TorrentFlags.sequentialDownload)
+      sim.run(1000)
+      expectInOrder(story(swarm.nodes[0]!), [
+        '*** set-max-uploads: 3',
+        '*** set-max-connections: 7',
+        '*** set-upload-limit: 1000',
+        '*** set-download-limit: 2000',
+        '*** set-sequential-download: 1',
+      ])
+      swarm.close()
+    })
+  })
+})
+
+describe('the log of a session', () => {
+  test('tells of its start and its end', () => {
+    simulate(8, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const node = swarm.add('a', { settings: ALL_LOGS, host: { addresses: ['10.9.0.1'] } })
+      // nobody listened yet
+      const start = node.engine.alerts.pop().map(alert => alert.message())
+      expectInOrder(start, [
+        'start session',
+        'version: 2.1.0.0 revision: ',
+        'max-connections: ',
+        'reopen listen sockets',
+        'update listen interfaces: 10.9.0.1:6881',
+        'parsed listen interfaces count: 1, ifaces: 10.9.0.1:6881',
+        /^attempting to open listen socket to: 10\.9\.0\.1:6881 on device: .*accept-incoming/,
+        ' done starting session',
+      ])
+      sim.run(1000)
+      expectInOrder(story(node), [' listening on: 10.9.0.1 TCP port: 6881 UDP port: 6881'])
+      const before = node.alerts.length
+      node.engine.turn.call(() => node.engine.applySettings({ upload_rate_limit: 1000 }))
+      node.engine.turn.call(() => node.engine.setPaused(true))
+      sim.run(1000)
+      node.close()
+      expectInOrder(story(node, before), [
+        'applying settings pack, reopen_listen_port=false',
+        ' *** session paused ***',
+        ' *** ABORT CALLED ***',
+        ' aborting all torrents (1)',
+        ' aborting all tracker requests',
+        'torrent_removed',
+      ])
+    })
+  })
+
+  test('tells of a port that is taken, and of the one that is not', () => {
+    simulate(9, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const first = swarm.add('a', { host: { addresses: ['10.9.0.1'] } })
+      sim.run(100)
+      const second = swarm.addOn(first.runtime, 'b', { settings: { ...ALL_LOGS, max_retry_port_bind: 3 } })
+      sim.run(1000)
+      expectInOrder(story(second), [
+        /failed to bind listen socket to: 10\.9\.0\.1:6881 on device: .* \[system\] \(98\) .* \(retries: 3\)/,
+        'attempting to open listen socket to: 10.9.0.1:6882',
+        ' listening on: 10.9.0.1 TCP port: 6882 UDP port: 6882',
+      ])
+      swarm.close()
+    })
+  })
+
+  test.each<[string, string, (node: SwarmNode) => void]>([
+    ['while it is paused', 'log <== INCOMING CONNECTION [ ignored, paused ]', node => node.engine.setPaused(true)],
+    [
+      'without torrents',
+      'log <== INCOMING CONNECTION [ rejected, there are no torrents ]',
+      node => node.engine.removeTorrent(node.handle.torrent(), 0),
+    ],
+    [
+      'over its limit',
+      'log <== INCOMING CONNECTION [ connections limit exceeded, conns: 0, limit: 2, slack: -2 ]',
+      node => node.engine.applySettings({ connections_limit: 2, connections_slack: -2 }),
+    ],
+    [
+      'for a torrent that is paused',
+      '*** ATTACH [ rejected connection: torrent paused ]',
+      node => node.handle.torrent().pause(false),
+    ],
+  ])('says why a connection is not taken %s', (_name, why, prepare) => {
+    simulate(10, sim => {
+      const torrent = makeTorrent(4 * PIECE, PIECE)
+      const swarm = new Swarm(sim, torrent)
+      const node = swarm.add('a', { settings: ALL_LOGS })
+      sim.run(1000)
+      node.engine.turn.call(() => prepare(node))
+      const peer = FakePeer.connect(sim.host('peer'), node.endpoint, { infoHash: torrent.infoHash.toBytes() })
+      sim.run(2000)
+      expect(peer.closed).not.toBeNull()
+      expectInOrder(story(node), [why])
+      swarm.close()
+    })
+  })
+
+  test('a connection for a torrent that it does not have says so', () => {
+    simulate(11, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const node = swarm.add('a', { settings: ALL_LOGS })
+      sim.run(1000)
+      FakePeer.connect(sim.host('peer'), node.endpoint, { infoHash: new Uint8Array(20).fill(0xab) })
+      sim.run(2000)
+      expectInOrder(story(node), [
+        '<<< CONNECTION [ ep: 10.0.2.1:',
+        `*** ATTACH [ couldn't find a torrent with the given info_hash: ${'ab'.repeat(20)} ]`,
+        '*** CONNECTION_FAILED [ op: 1 (bittorrent) ERROR: (libtorrent:',
+      ])
+      swarm.close()
+    })
+  })
+})
+
+describe('log alerts that nobody wants', () => {
+  const LOGS: readonly [string, number][] = [
+    ['log', AlertCategory.sessionLog],
+    ['torrent_log', AlertCategory.torrentLog],
+    ['peer_log', AlertCategory.peerLog],
+    ['picker_log', AlertCategory.pickerLog],
+  ]
+
+  test.each(LOGS)('of the type %s are not posted, the others are', (name, category) => {
+    simulate(12, sim => {
+      const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE))
+      const mask = LOGS.reduce((bits, [, bit]) => bits | bit, 0) & ~category
+      const seed = swarm.add('seed', { has: 'all', settings: { alert_mask: mask } })
+      const leech = swarm.add('leech', { settings: { alert_mask: mask } })
+      sim.run(1000)
+      leech.connectTo(seed)
+      sim.runUntilSo(() => leech.isSeeding, 60_000)
+      sim.run(2000)
+      swarm.close()
+      const posted = new Set([...seed.whats(), ...leech.whats()])
+      expect(LOGS.filter(([what]) => posted.has(what)).map(([what]) => what)).toEqual(
+        LOGS.filter(([what]) => what !== name).map(([what]) => what),
+      )
     })
   })
 })
