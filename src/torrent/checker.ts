@@ -88,7 +88,8 @@ export class Checker {
         ),
       )
     }
-    const isRejected = result.status === CheckStatus.failed || result.status === CheckStatus.needFullCheck
+    const isCheckNeeded = result.status === CheckStatus.failed || result.status === CheckStatus.needFullCheck
+    const isRejected = isCheckNeeded || (hasResume && result.status !== CheckStatus.ok)
     if (resume !== null) logResumeChecked(torrent, result, isRejected)
     else logTorrent(torrent, () => `on_force_recheck: status: ${result.status}`)
     if (result.status === CheckStatus.failed) {

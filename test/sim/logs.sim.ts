@@ -3,10 +3,11 @@
 import { describe, expect, test } from 'vitest'
 import { PeerLogAlert } from '../../src/alert/log-alerts.ts'
 import { PEER_LOG_EVENT_NAMES } from '../../src/alert/peer-log-events.ts'
+import { BLOCK_SIZE } from '../../src/core/brands.ts'
 import { AlertCategory, TorrentFlags } from '../../src/core/enums.ts'
 import type { Arena } from './lib/arena.ts'
-import { ARENA_PIECE, inArena } from './lib/arena.ts'
-import { FakePeer } from './lib/fake-peer.ts'
+import { ARENA_PIECE, inArena, u32 } from './lib/arena.ts'
+import { FakePeer, PeerMessage } from './lib/fake-peer.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
 import { simulate } from './lib/simulation.ts'
 import { makeTorrent, type NodeOptions, Swarm, type SwarmNode } from './lib/swarm.ts'
@@ -137,34 +138,44 @@ describe('the log of a torrent', () => {
     })
   })
 
-  test('tells what is wrong with resume data', () => {
+  test.each<[string, NodeOptions, 'all' | 'none', RegExp]>([
+    ['nothing, and there is nothing', {}, 'none', /fastresume data accepted/],
+    ['nothing, and there is something', { has: [0] }, 'none', /fastresume data rejected: ret: 2/],
+    ['all, and there is nothing', {}, 'all', /fastresume data rejected: ret: \d/],
+    ['all, and there is all', { has: 'all' }, 'all', /fastresume data accepted/],
+  ])('tells what became of resume data that promises %s', (_name, there, promised, line) => {
     simulate(3, sim => {
       const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
-      const first = swarm.add('a', { has: [0] })
-      sim.run(1000)
-      first.close()
-      const again = swarm.restart(first, {
+      const node = swarm.add('a', {
+        ...there,
         settings: ALL_LOGS,
         params: params => {
-          params.haveBits.resize(4, true)
+          if (promised === 'all') params.haveBits.resize(4, true)
         },
       })
       sim.run(2000)
-      const lines = story(again)
-      const rejected = lines.some(line => line.includes('fastresume data rejected: ret:'))
-      const accepted = lines.some(line => line.includes('fastresume data accepted'))
-      expect([rejected, accepted]).toEqual([
-        again.whats().includes('fastresume_rejected'),
-        !again.whats().includes('fastresume_rejected'),
-      ])
-      again.handle.forceRecheck()
-      const since = again.alerts.length
+      const lines = story(node).filter(text => text.includes('fastresume data'))
+      expect(lines).toEqual([expect.stringMatching(line)])
+      if (promised === 'all') expect(node.whats().includes('fastresume_rejected')).toBe(/rejected/.test(lines[0]!))
+      swarm.close()
+    })
+  })
+
+  test('tells of a recheck', () => {
+    simulate(13, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const node = swarm.add('a', { has: 'all', settings: ALL_LOGS })
       sim.run(2000)
-      expectInOrder(story(again, since), [
+      const since = node.alerts.length
+      node.handle.forceRecheck()
+      sim.run(2000)
+      expectInOrder(story(node, since), [
         'on_force_recheck: status:',
         'on_force_recheck: starting from 0',
         'start_checking, m_checking_piece: 4',
+        'on_piece_hashed, piece: 3 passed: 1',
         'on_piece_hashed, completed',
+        'set_state() 5',
       ])
       swarm.close()
     })
@@ -262,6 +273,126 @@ describe('the log of a torrent', () => {
         '*** set-download-limit: 2000',
         '*** set-sequential-download: 1',
       ])
+      swarm.close()
+    })
+  })
+})
+
+describe('the log of a peer', () => {
+  test('says why a connection is not made', () => {
+    simulate(14, sim => {
+      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
+      const node = swarm.add('a', { settings: ALL_LOGS })
+      const nobody = sim.host('nobody')
+      sim.run(1000)
+      node.handle.connectPeer([nobody.host.addresses[0]!, 6881])
+      sim.run(60_000)
+      expectInOrder(story(node), [
+        '>>> ASYNC_CONNECT [ dst: 10.0.2.1:6881 ]',
+        '*** CONNECTION_FAILED [ 10.0.2.1:6881 ERROR: (system:',
+        /\*\*\* CONNECTION_FAILED \[ op: \d+ \(connect\) ERROR: \(system:/,
+        'peer_disconnected',
+      ])
+      swarm.close()
+    })
+  })
+
+  test('says how long it waited before it gave up', () => {
+    inArena(15, { alone: true, pieces: 4, victim: { settings: ALL_LOGS } }, arena => {
+      arena.attack({ greets: false })
+      arena.attackAfterHandshake()
+      arena.sim.run(200_000)
+      const lines = story(arena.victim)
+      expectInOrder(lines, [
+        /\*\*\* NO_HANDSHAKE \[ waited 1\d seconds \]/,
+        /CONNECTION_CLOSED \[ op: 1 \(bittorrent\) ERROR: \(libtorrent:\d+\) timed out: no handshake/,
+        /\*\*\* LAST_ACTIVITY \[ 12\d seconds ago \]/,
+      ])
+      arena.swarm.close()
+    })
+  })
+
+  test('says what is wrong with what the peer sends', () => {
+    inArena(16, { alone: true, pieces: 4, victim: { has: [0, 1], settings: ALL_LOGS } }, arena => {
+      const peer = arena.attackAfterHandshake()
+      peer.send(PeerMessage.cancel, u32(0, 0, BLOCK_SIZE))
+      peer.send(PeerMessage.reject, u32(0, 0, BLOCK_SIZE))
+      peer.send(PeerMessage.reject, u32(7, 0, BLOCK_SIZE))
+      peer.send(PeerMessage.suggest, u32(1))
+      peer.send(PeerMessage.allowedFast, u32(1))
+      peer.sendRequest(3, 0, BLOCK_SIZE)
+      arena.sim.run(500)
+      peer.sendHave(2)
+      peer.sendHave(2)
+      peer.sendHave(99)
+      arena.sim.run(500)
+      expectInOrder(story(arena.victim), [
+        '*** INVALID_CANCEL [ got cancel not in the queue ]',
+        '*** REJECT [ piece not in request queue (0, 0) ]',
+        '*** REJECT [ invalid reject message (7, 0, 16384) ]',
+        '*** INVALID_SUGGEST [ 1 ]',
+        '*** INVALID_ALLOWED_FAST [ 1 ]',
+        '*** INVALID_REQUEST [ peer is not interested i: 0 t: 65536 n: 4 h: 0 block_limit: 16384 ]',
+        '*** INTERESTED [ artificial incoming INTERESTED message ]',
+        '*** INVALID_REQUEST [ i: 1 t: 65536 n: 4 h: 0 block_limit: 16384 ]',
+        '<<< HAVE [ got redundant HAVE message for index: 2 ]',
+        '*** INVALID_HAVE [ have-metadata have_piece: 99 size: 4 ]',
+        '*** PEER_ERROR [ op: 1 (bittorrent) ERROR: (libtorrent:',
+      ])
+      arena.swarm.close()
+    })
+  })
+
+  test('tells of a peer that is late, and of slots that are taken', () => {
+    const settings = { ...ALL_LOGS, unchoke_slots_limit: 0, request_timeout: 3 }
+    inArena(17, { alone: true, pieces: 16, victim: { has: [0], settings } }, arena => {
+      const peer = arena.attackAfterHandshake()
+      peer.send(PeerMessage.haveAll)
+      peer.send(PeerMessage.interested)
+      peer.send(PeerMessage.unchoke)
+      arena.sim.run(10_000)
+      expectInOrder(story(arena.victim), [
+        '*** UNCHOKE [ did not unchoke, the number of uploads (0) is more than or equal to the available slots (0), limit (0) ]',
+        '==> REQUEST',
+        /\*\*\* PIECE_REQUEST_TIMED_OUT \[ \d+ time: \d+ to: \d+ \]/,
+        'peer_snubbed',
+      ])
+      arena.swarm.close()
+    })
+  })
+})
+
+describe('the pace of a peer', () => {
+  test('is in its log: the window of requests, and the end of slow start', () => {
+    simulate(18, sim => {
+      const swarm = new Swarm(sim, makeTorrent(64 * PIECE, PIECE))
+      const seed = swarm.add('seed', { has: 'all', host: { up: { bytesPerSecond: 200_000 } } })
+      const leech = swarm.add('leech', { settings: ALL_LOGS })
+      sim.run(1000)
+      leech.connectTo(seed)
+      sim.runUntilSo(() => leech.isSeeding, 60_000)
+      expectInOrder(story(leech), [
+        /\*\*\* SLOW_START \[ exit slow start: prev-dl: \d+ dl: \d+ \]/,
+        /\*\*\* UPDATE_QUEUE_SIZE \[ dqs: \d+ max: 2000 dl: \d{6} qt: 3 snubbed: 0 slow-start: 0 \]/,
+      ])
+      swarm.close()
+    })
+  })
+
+  test('of choking: rounds are in the log of the session, optimistic slots in that of the peer', () => {
+    simulate(19, sim => {
+      const swarm = new Swarm(sim, makeTorrent(64 * PIECE, PIECE))
+      const settings = { ...ALL_LOGS, unchoke_slots_limit: 2 }
+      const seed = swarm.add('seed', { has: 'all', settings, host: { up: { bytesPerSecond: 20_000 } } })
+      for (const name of ['a', 'b', 'c', 'd']) swarm.add(name)
+      sim.run(1000)
+      for (const node of swarm.nodes.slice(1)) node.connectTo(seed)
+      sim.run(60_000)
+      expectInOrder(story(seed), [
+        'ATTACHED CONNECTION',
+        /^log RECALCULATE UNCHOKE SLOTS: \[ peers: \d+ eligible-peers: \d allowed-slots: 2 \]$/,
+      ])
+      expect(story(seed).some(line => /OPTIMISTIC_UNCHOKE \[ session-time: \d+ \]/.test(line))).toBe(true)
       swarm.close()
     })
   })
