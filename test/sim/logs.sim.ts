@@ -384,13 +384,13 @@ describe('the pace of a peer', () => {
       const swarm = new Swarm(sim, makeTorrent(64 * PIECE, PIECE))
       const settings = { ...ALL_LOGS, unchoke_slots_limit: 2 }
       const seed = swarm.add('seed', { has: 'all', settings, host: { up: { bytesPerSecond: 20_000 } } })
-      for (const name of ['a', 'b', 'c', 'd']) swarm.add(name)
+      for (const n of [1, 2, 3, 4]) swarm.add(`leech ${n}`, { host: { addresses: [`81.0.0.${n}`] } })
       sim.run(1000)
       for (const node of swarm.nodes.slice(1)) node.connectTo(seed)
       sim.run(60_000)
       expectInOrder(story(seed), [
         'ATTACHED CONNECTION',
-        /^log RECALCULATE UNCHOKE SLOTS: \[ peers: \d+ eligible-peers: \d allowed-slots: 2 \]$/,
+        /^log RECALCULATE UNCHOKE SLOTS: \[ peers: 4 eligible-peers: 4 allowed-slots: 2 \]$/,
       ])
       expect(story(seed).some(line => /OPTIMISTIC_UNCHOKE \[ session-time: \d+ \]/.test(line))).toBe(true)
       swarm.close()
