@@ -1,13 +1,15 @@
-/** The alerts that say in words what a session and its torrents do. */
+/** The alerts that say in words what torrents do. */
 
 import { describe, expect, test } from 'vitest'
 import { AlertCategory, TorrentFlags } from '../../src/core/enums.ts'
 import { ARENA_PIECE, inArena } from './lib/arena.ts'
-import { FakePeer } from './lib/fake-peer.ts'
+import { addRouter, DhtSession } from './lib/dht-session.ts'
 import { FakeTracker } from './lib/fake-tracker.ts'
 import { simulate } from './lib/simulation.ts'
 import { expectInOrder, story } from './lib/story.ts'
-import { makeTorrent, type NodeOptions, Swarm, type SwarmNode } from './lib/swarm.ts'
+import { makeTorrent, type NodeOptions, Swarm } from './lib/swarm.ts'
+import { leech } from './lib/web-leech.ts'
+import { WebServer } from './lib/web-server.ts'
 
 const PIECE = 64 * 1024
 const ALL_LOGS = { alert_mask: AlertCategory.all }
@@ -19,10 +21,10 @@ describe('the log of a torrent', () => {
       const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE, 1, [tracker.httpUrl]))
       swarm.add('seed', { has: 'all' })
       sim.run(3000)
-      const leech = swarm.add('leech', { settings: ALL_LOGS, host: { addresses: ['10.9.0.1'] } })
-      sim.runUntilSo(() => leech.isSeeding, 60_000)
+      const taker = swarm.add('leech', { settings: ALL_LOGS, host: { addresses: ['10.9.0.1'] } })
+      sim.runUntilSo(() => taker.isSeeding, 60_000)
       const url = tracker.httpUrl
-      expectInOrder(story(leech), [
+      expectInOrder(story(taker), [
         'creating torrent: file-1 max-uploads: -1 max-connections: -1 upload-limit: -1 download-limit: -1 flags: apply-ip-filter',
         'init torrent: file-1',
         'init, async_check_files',
@@ -59,13 +61,13 @@ describe('the log of a torrent', () => {
         '*** CONNECTION_CLOSED [ op: 1 (bittorrent) ERROR: (libtorrent:98) torrent finished ]',
         'peer_disconnected',
       ])
-      const paused = leech.alerts.length
-      leech.handle.pause()
+      const paused = taker.alerts.length
+      taker.handle.pause()
       sim.run(2000)
       tracker.failure = 'go away'
-      leech.handle.resume()
+      taker.handle.resume()
       sim.run(2000)
-      expectInOrder(story(leech, paused), [
+      expectInOrder(story(taker, paused), [
         'torrent_paused',
         'event: stopped',
         'torrent_resumed',
@@ -145,20 +147,20 @@ describe('the log of a torrent', () => {
     simulate(5, sim => {
       const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE))
       const seed = swarm.add('seed', { has: 'all' })
-      const leech = swarm.add('leech', { settings: ALL_LOGS })
+      const taker = swarm.add('leech', { settings: ALL_LOGS })
       sim.run(1000)
-      leech.drive.failWrites('ENOSPC')
-      leech.connectTo(seed)
+      taker.drive.failWrites('ENOSPC')
+      taker.connectTo(seed)
       sim.run(10_000)
-      expectInOrder(story(leech), [
+      expectInOrder(story(taker), [
         /PIECE_FINISHED \[ p: \d \| chk: disk failed \| size: 65536 \]/,
         /disk error: \(28\) .* \[write : file_write\] in file: /,
         'file_error',
         '*** set-upload-mode: 1',
       ])
-      leech.handle.unsetFlags(TorrentFlags.uploadMode)
+      taker.handle.unsetFlags(TorrentFlags.uploadMode)
       sim.run(100)
-      expectInOrder(story(leech), ['*** set-upload-mode: 1', '*** set-upload-mode: 0'])
+      expectInOrder(story(taker), ['*** set-upload-mode: 1', '*** set-upload-mode: 0'])
       swarm.close()
     })
   })
@@ -194,6 +196,71 @@ describe('the log of a torrent', () => {
     })
   })
 
+  test('tells of an announce to the DHT and the peers that it brings; the session of its DHT', () => {
+    simulate(20, sim => {
+      const torrent = makeTorrent(4 * PIECE, PIECE)
+      const router = addRouter(sim)
+      const seed = new DhtSession(sim, 'seed').joined()
+      sim.run(10_000)
+      seed.add(torrent, 'all')
+      sim.run(30_000)
+      const node = new DhtSession(sim, 'leech', { settings: ALL_LOGS })
+      const before = node.engine.alerts.pop().map(alert => alert.message())
+      expectInOrder(before, ['not starting DHT, outstanding router lookups: 1'])
+      node.joined()
+      node.add(torrent, 'none')
+      sim.run(30_000)
+      expectInOrder(
+        node.received.map(alert => alert.message()),
+        [
+          'starting DHT, running: false, router lookups: 0',
+          'prioritizing DHT announce: "file-1"',
+          'START DHT announce',
+          /END DHT announce \(\d+ ms\) \(1 peers\)/,
+          `DHT add_peer() [ ${seed.address} ] connect-candidates:`,
+          `FOUND CONNECTION CANDIDATE [ ip: ${seed.address}:6881`,
+        ],
+      )
+      const ended = node.received.length
+      for (const each of [node, seed, router]) each.end()
+      expectInOrder(
+        node.received.slice(ended).map(alert => alert.message()),
+        [' *** ABORT CALLED ***', 'about to stop DHT, running: true'],
+      )
+    })
+  })
+
+  test('tells of web seeds: looked up, connected to, refused', () => {
+    simulate(21, sim => {
+      const torrent = makeTorrent(4 * PIECE, PIECE)
+      const server = new WebServer(sim, 'seed.test')
+      const url = server.put(torrent)
+      const address = server.runtime.host.addresses[0]!
+      const bad = [`${url}file-1?secret`, 'http://nowhere.test/', 'ftp://seed.test/x', 'http://xn--nxasmq6b.test/']
+      const node = leech(sim, torrent, [url, ...bad], {
+        settings: { ...ALL_LOGS, ssrf_mitigation: true, allow_idna: false },
+      })
+      sim.runUntilSo(() => node.isSeeding, 60_000)
+      const lines = story(node)
+      expectInOrder(lines, [
+        `resolving web seed: "seed.test" ${url}`,
+        `completed resolve: ${url}`,
+        `  -> ${address}:80`,
+        `web seed connection started: [${address}:80] ${url}`,
+        '(num_have: 4)',
+      ])
+      expectInOrder(lines, [/\*\*\* HOSTNAME LOOKUP FAILED: http:\/\/nowhere\.test\/: \(\d+\) \w+/])
+      expectInOrder(lines, [`*** SSRF MITIGATION BLOCKED WEB SEED: ${bad[0]}`])
+      expectInOrder(lines, [`web seed refused (unsupported URL protocol): ${bad[2]}`])
+      expectInOrder(lines, [`IDNA disallowed in web seeds: ${bad[3]}`])
+      const removed = node.alerts.length
+      node.handle.removeUrlSeed(url)
+      sim.run(100)
+      expectInOrder(story(node, removed), [`removing web seed: "${url}"`])
+      node.close()
+    })
+  })
+
   test('has what the user sets', () => {
     simulate(7, sim => {
       const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
@@ -217,106 +284,6 @@ describe('the log of a torrent', () => {
   })
 })
 
-describe('the log of a session', () => {
-  test('tells of its start and its end', () => {
-    simulate(8, sim => {
-      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
-      const node = swarm.add('a', { settings: ALL_LOGS, host: { addresses: ['10.9.0.1'] } })
-      // nobody listened yet
-      const start = node.engine.alerts.pop().map(alert => alert.message())
-      expectInOrder(start, [
-        'start session',
-        'version: 2.1.0.0 revision: ',
-        'max-connections: ',
-        'reopen listen sockets',
-        'update listen interfaces: 10.9.0.1:6881',
-        'parsed listen interfaces count: 1, ifaces: 10.9.0.1:6881',
-        /^attempting to open listen socket to: 10\.9\.0\.1:6881 on device: .*accept-incoming/,
-        ' done starting session',
-      ])
-      sim.run(1000)
-      expectInOrder(story(node), [' listening on: 10.9.0.1 TCP port: 6881 UDP port: 6881'])
-      const before = node.alerts.length
-      node.engine.turn.call(() => node.engine.applySettings({ upload_rate_limit: 1000 }))
-      node.engine.turn.call(() => node.engine.setPaused(true))
-      sim.run(1000)
-      node.close()
-      expectInOrder(story(node, before), [
-        'applying settings pack, reopen_listen_port=false',
-        ' *** session paused ***',
-        ' *** ABORT CALLED ***',
-        ' aborting all torrents (1)',
-        ' aborting all tracker requests',
-        'torrent_removed',
-      ])
-    })
-  })
-
-  test('tells of a port that is taken, and of the one that is not', () => {
-    simulate(9, sim => {
-      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
-      const first = swarm.add('a', { host: { addresses: ['10.9.0.1'] } })
-      sim.run(100)
-      const second = swarm.addOn(first.runtime, 'b', { settings: { ...ALL_LOGS, max_retry_port_bind: 3 } })
-      sim.run(1000)
-      expectInOrder(story(second), [
-        /failed to bind listen socket to: 10\.9\.0\.1:6881 on device: .* \[system\] \(98\) .* \(retries: 3\)/,
-        'attempting to open listen socket to: 10.9.0.1:6882',
-        ' listening on: 10.9.0.1 TCP port: 6882 UDP port: 6882',
-      ])
-      swarm.close()
-    })
-  })
-
-  test.each<[string, string, (node: SwarmNode) => void]>([
-    ['while it is paused', 'log <== INCOMING CONNECTION [ ignored, paused ]', node => node.engine.setPaused(true)],
-    [
-      'without torrents',
-      'log <== INCOMING CONNECTION [ rejected, there are no torrents ]',
-      node => node.engine.removeTorrent(node.handle.torrent(), 0),
-    ],
-    [
-      'over its limit',
-      'log <== INCOMING CONNECTION [ connections limit exceeded, conns: 0, limit: 2, slack: -2 ]',
-      node => node.engine.applySettings({ connections_limit: 2, connections_slack: -2 }),
-    ],
-    [
-      'for a torrent that is paused',
-      '*** ATTACH [ rejected connection: torrent paused ]',
-      node => node.handle.torrent().pause(false),
-    ],
-  ])('says why a connection is not taken %s', (_name, why, prepare) => {
-    simulate(10, sim => {
-      const torrent = makeTorrent(4 * PIECE, PIECE)
-      const swarm = new Swarm(sim, torrent)
-      const node = swarm.add('a', { settings: ALL_LOGS })
-      sim.run(1000)
-      node.engine.turn.call(() => prepare(node))
-      const peer = FakePeer.connect(sim.host('peer'), node.endpoint, { infoHash: torrent.infoHash.toBytes() })
-      sim.run(2000)
-      expect(peer.closed).not.toBeNull()
-      expectInOrder(story(node), [why])
-      swarm.close()
-    })
-  })
-
-  test('a connection for a torrent that it does not have says so', () => {
-    simulate(11, sim => {
-      const swarm = new Swarm(sim, makeTorrent(4 * PIECE, PIECE))
-      const node = swarm.add('a', { settings: ALL_LOGS })
-      sim.run(1000)
-      FakePeer.connect(sim.host('peer'), node.endpoint, { infoHash: new Uint8Array(20).fill(0xab) })
-      sim.run(2000)
-      expectInOrder(story(node), [
-        '<<< CONNECTION [ ep: 10.0.2.1:',
-        `*** ATTACH [ couldn't find a torrent with the given info_hash: ${'ab'.repeat(20)} ]`,
-        '*** CONNECTION_FAILED [ op: 1 (bittorrent) ERROR: (libtorrent:',
-      ])
-      swarm.close()
-    })
-  })
-})
-
 describe('log alerts that nobody wants', () => {
   const LOGS: readonly [string, number][] = [
     ['log', AlertCategory.sessionLog],
@@ -330,13 +297,13 @@ describe('log alerts that nobody wants', () => {
       const swarm = new Swarm(sim, makeTorrent(8 * PIECE, PIECE))
       const mask = LOGS.reduce((bits, [, bit]) => bits | bit, 0) & ~category
       const seed = swarm.add('seed', { has: 'all', settings: { alert_mask: mask } })
-      const leech = swarm.add('leech', { settings: { alert_mask: mask } })
+      const taker = swarm.add('leech', { settings: { alert_mask: mask } })
       sim.run(1000)
-      leech.connectTo(seed)
-      sim.runUntilSo(() => leech.isSeeding, 60_000)
+      taker.connectTo(seed)
+      sim.runUntilSo(() => taker.isSeeding, 60_000)
       sim.run(2000)
       swarm.close()
-      const posted = new Set([...seed.whats(), ...leech.whats()])
+      const posted = new Set([...seed.whats(), ...taker.whats()])
       expect(LOGS.filter(([what]) => posted.has(what)).map(([what]) => what)).toEqual(
         LOGS.filter(([what]) => what !== name).map(([what]) => what),
       )
