@@ -209,6 +209,7 @@ export class DownloadQueue {
         asked = false
         pending.notWanted = true
         this.#doubtful++
+        peer.log('info', 'invalidRequest', 'The block we just got was not in the request queue')
         host.alert(peer, { kind: 'unwantedBlock', piece, block })
       }
       if (this.sent.length === 0) {
@@ -278,6 +279,9 @@ export class DownloadQueue {
   rejected(piece: PieceIndex, block: BlockIndex): void {
     const peer = this.#peer
     const at = this.sent.indexOf(piece, block)
+    if (at < 0 && peer.logsMessages) {
+      peer.log('info', 'reject', `piece not in request queue (${piece}, ${block * BLOCK_SIZE})`)
+    }
     if (at >= 0) {
       const pending = this.sent.at(at)
       this.#removeSent(pending)
@@ -325,6 +329,7 @@ export class DownloadQueue {
   }
 
   cancelAll(): void {
+    if (this.length > 0) this.#peer.log('info', 'cancelAllRequests')
     this.abortQueued()
     for (const pending of this.sent) if (pending !== this.#receiving) this.#writeCancel(pending)
   }
@@ -409,6 +414,24 @@ export class DownloadQueue {
   }
 
   #updateDesiredSize(): void {
+    const before = this.desiredSize
+    this.#computeDesiredSize()
+    if (this.desiredSize !== before && this.#peer.logsMessages) this.#logDesiredSize()
+  }
+
+  #logDesiredSize(): void {
+    const peer = this.#peer
+    const rate = peer.stats.downloadPayloadRate()
+    const { requestQueueTime } = this.#session.settings
+    peer.log(
+      'info',
+      'updateQueueSize',
+      `dqs: ${this.desiredSize} max: ${peer.maxOutRequests} dl: ${rate} qt: ${requestQueueTime} ` +
+        `snubbed: ${+this.snubbed} slow-start: ${+this.slowStart}`,
+    )
+  }
+
+  #computeDesiredSize(): void {
     if (this.snubbed) {
       this.desiredSize = 1
       return
@@ -442,6 +465,7 @@ export class DownloadQueue {
       if (peer.disconnecting) return
     }
     if (this.sent.length > 0 && !peer.receiving.paused && now > this.requestedAt + this.requestTimeout() * 1000) {
+      this.#logTimeout(now - this.requestedAt, this.requestTimeout())
       this.#snub()
     }
     if (
@@ -451,16 +475,27 @@ export class DownloadQueue {
       receivedLastSecond + 5000 >= receivedThisSecond
     ) {
       this.slowStart = false
+      if (peer.logsMessages) {
+        peer.log('info', 'slowStart', `exit slow start: prev-dl: ${receivedLastSecond} dl: ${receivedThisSecond}`)
+      }
     }
     if (!host.ready || peer.disconnecting) return
     this.#updateDesiredSize()
     if (this.desiredSize >= settings.maxOutRequestQueue) host.alert(peer, { kind: 'outstandingLimit' })
     if (this.sent.length > 0 && !peer.receiving.paused && now - this.lastPiece > settings.pieceTimeout * 1000) {
+      this.#logTimeout(now - this.lastPiece, settings.pieceTimeout)
       this.#snub()
     }
     if (!peer.peerChoking && peer.amInterested && this.#runsDry) {
       this.refill(C.PICKER_INCOMING_PIECE_PICKS)
     }
+  }
+
+  /** @param limit seconds */
+  #logTimeout(ms: number, limit: number): void {
+    if (!this.#peer.logsMessages) return
+    const text = `${this.sent.length} time: ${Math.floor(ms / 1000)} to: ${limit}`
+    this.#peer.log('info', 'pieceRequestTimedOut', text)
   }
 
   /** The peer is late: one request at a time from now on, and the last one may be asked of others. */

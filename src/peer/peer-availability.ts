@@ -76,7 +76,7 @@ export class PeerAvailability {
     const geometry = host.geometry
     if (geometry === null || !this.counted) {
       if (geometry === null ? piece > settings.maxPieceCount : piece >= geometry.numPieces) {
-        if (geometry !== null) this.#invalidHave()
+        if (geometry !== null) this.#invalidHave(piece)
         return
       }
       // the bits of one that has all are made when it joins
@@ -93,18 +93,22 @@ export class PeerAvailability {
       return
     }
     if (piece >= geometry.numPieces) {
-      this.#invalidHave()
+      this.#invalidHave(piece)
       return
     }
     if (host.superSeeding && peer.superSeed.shows(piece)) {
       peer.announcements.showPiece(piece, host.pieceToSuperSeed(peer))
     }
-    if (this.have.getBit(piece)) return
+    if (this.have.getBit(piece)) {
+      if (peer.logsMessages) peer.log('incoming', 'have', `got redundant HAVE message for index: ${piece}`)
+      return
+    }
     this.have.setBit(piece)
     this.numHave++
     host.peerHas(peer, piece)
     if (this.isSeed) {
       if (peer.stats.totalPayloadDownload() > 0) host.seenComplete(0)
+      peer.log('info', 'seed', 'this is a seed')
       host.peerBecameSeed(peer, true)
     }
     // interest first: a peer that has just become a seed may have become the one we need
@@ -112,8 +116,12 @@ export class PeerAvailability {
     peer.interest.disconnectIfRedundant()
   }
 
-  #invalidHave(): void {
-    this.#peer.disconnect(libtorrentError(LibtorrentErrors.invalidHave), Operation.bittorrent, Severity.peerError)
+  #invalidHave(piece: number): void {
+    const peer = this.#peer
+    if (peer.logsMessages) {
+      peer.log('info', 'invalidHave', `have-metadata have_piece: ${piece} size: ${peer.host?.geometry?.numPieces ?? 0}`)
+    }
+    peer.disconnect(libtorrentError(LibtorrentErrors.invalidHave), Operation.bittorrent, Severity.peerError)
   }
 
   onBitfield(bits: Uint8Array): void {
@@ -131,7 +139,9 @@ export class PeerAvailability {
     this.bitfieldReceived = true
     this.have = new Bitfield(bits, size)
     this.numHave = this.have.count()
-    host.peerBecameSeed(peer, geometry !== null && this.isSeed)
+    const isSeed = geometry !== null && this.isSeed
+    if (isSeed) peer.log('info', 'seed', 'this is a seed')
+    host.peerBecameSeed(peer, isSeed)
     if (!host.ready) return
     this.counted = true
     if (this.isSeed) {
@@ -151,6 +161,7 @@ export class PeerAvailability {
     this.#forget()
     this.bitfieldReceived = true
     this.haveAll = true
+    peer.log('info', 'seed', 'this is a seed')
     host.peerBecameSeed(peer, true)
     if (host.ready) this.join()
     peer.interest.disconnectIfRedundant()
@@ -197,7 +208,10 @@ export class PeerAvailability {
     const peer = this.#peer
     const host = peer.host!
     const geometry = host.geometry
-    if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) return
+    if (geometry === null || piece >= geometry.numPieces || !this.hasPiece(piece)) {
+      if (peer.logsMessages) peer.log('incoming', 'dontHave', `invalid or redundant, piece: ${piece}`)
+      return
+    }
     const wasSeed = this.isSeed
     if (this.have.size() === 0) {
       this.have.resize(geometry.numPieces, true)

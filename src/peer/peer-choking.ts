@@ -57,8 +57,13 @@ export class PeerChoking {
       counters.inc(C.PEER_NUM_PEERS_UP_INTERESTED)
       peer.peerInterested = true
     }
-    if (peer.interest.disconnectIfRedundant() || host.gracefulPause) return
+    if (peer.interest.disconnectIfRedundant()) return
+    if (host.gracefulPause) {
+      peer.log('info', 'unchoke', 'did not unchoke, graceful pause mode')
+      return
+    }
     if (!peer.amChoking) {
+      peer.log('info', 'unchoke', 'sending redundant unchoke')
       // it may have missed ours
       encodeUnchoke(peer.link.out())
       counters.inc(C.SES_NUM_OUTGOING_UNCHOKE)

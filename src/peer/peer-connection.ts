@@ -26,6 +26,7 @@ import type { HashRequest } from '../wire/hash-messages.ts'
 import * as M from '../wire/message-encoder.ts'
 import { BtLink } from './bt-link.ts'
 import { countClose } from './close-counters.ts'
+import { logClosed, logConnectFailed, logEstablished } from './connection-log.ts'
 import { DownloadQueue } from './download-queue.ts'
 import { PeerAvailability } from './peer-availability.ts'
 import { PeerChoking } from './peer-choking.ts'
@@ -262,6 +263,7 @@ export class PeerConnection implements PeerLinkOwner {
     countConnected(this.session.counters)
     this.lastReceive = this.session.turn.now
     this.traffic.connected()
+    logEstablished(this)
     if (this.host?.gracefulPause) {
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
       return
@@ -275,16 +277,20 @@ export class PeerConnection implements PeerLinkOwner {
   }
 
   get logsMessages(): boolean {
-    return this.host?.logsPeers === true
+    return (this.host ?? this.session).logsPeers
   }
 
   logMessage(notice: LogNotice): void {
-    this.host?.alert(this, notice)
+    if (this.host !== null) this.host.alert(this, notice)
+    else this.session.log(this, notice)
   }
 
   /** Puts a line into the log of this connection, if anyone reads it. */
   log(direction: LogNotice['direction'], event: LogNotice['event'], text = ''): void {
-    if (this.logsMessages) this.logMessage({ kind: 'log', direction, event, text })
+    if (!this.logsMessages) return
+    // messages that were written before this come before it
+    this.link.outWithNext()
+    this.logMessage({ kind: 'log', direction, event, text })
   }
 
   linkCrashed(error: unknown): void {
@@ -293,6 +299,7 @@ export class PeerConnection implements PeerLinkOwner {
   }
 
   connectFailed(error: ErrorCode): void {
+    logConnectFailed(this, error)
     this.session.counters.inc(C.PEER_CONNECT_TIMEOUTS)
     this.disconnect(error, Operation.connect, Severity.failure)
   }
@@ -317,6 +324,7 @@ export class PeerConnection implements PeerLinkOwner {
     }
     countClosed(counters, this)
     this.link.close()
+    logClosed(this, error, operation, severity)
     this.download.close()
     this.uploads.queue.clear()
     this.extensions.metadata.left()
@@ -359,6 +367,7 @@ export class PeerConnection implements PeerLinkOwner {
     if (this.disconnecting || this.host === null) return
     this.link.decoder.setNumPieces(this.host.geometry!.numPieces)
     this.availability.join()
+    if (this.isSeed) this.log('info', 'init', 'this is a seed')
     if (this.disconnecting || !this.handshake.done) return
     this.announcements.writeBitfield()
     this.dhtPort.afterBitfield()
@@ -429,6 +438,7 @@ export class PeerConnection implements PeerLinkOwner {
     const geometry = this.host!.geometry
     if (geometry === null || !this.host!.ready || !geometry.isBlock(piece, begin, length)) {
       if (length === 0) return false
+      if (this.logsMessages) this.log('info', 'invalidPiece', `piece: ${piece} s: ${begin} l: ${length}`)
       this.disconnect(libtorrentError(LibtorrentErrors.invalidPiece), Operation.bittorrent, Severity.peerError)
       return false
     }
@@ -461,7 +471,10 @@ export class PeerConnection implements PeerLinkOwner {
   onReject(piece: number, begin: number, length: number): void {
     const host = this.host!
     this.session.counters.inc(C.SES_NUM_INCOMING_REJECT)
-    if (!host.geometry?.isBlock(piece, begin, length)) return
+    if (!host.geometry?.isBlock(piece, begin, length)) {
+      if (this.logsMessages) this.log('info', 'reject', `invalid reject message (${piece}, ${begin}, ${length})`)
+      return
+    }
     this.download.rejected(piece, begin / BLOCK_SIZE)
     this.hints.rejected(piece)
     if (host.gracefulPause) this.checkGracefulPause()
@@ -478,6 +491,7 @@ export class PeerConnection implements PeerLinkOwner {
   /** A graceful pause ends the connection once nothing is outstanding. */
   checkGracefulPause(): void {
     if (this.download.outstandingBytes === 0) {
+      this.log('info', 'gracefulPause', 'NO MORE DOWNLOAD')
       this.disconnect(libtorrentError(LibtorrentErrors.torrentPaused), Operation.bittorrent)
     }
   }

@@ -123,7 +123,10 @@ export class PeerExtensions {
     if (peer.disconnecting) return
     if (handshake.completeAgo >= 0) host.seenComplete(handshake.completeAgo)
     if (handshake.client !== '') peer.clientVersion = textToBytes(handshake.client)
-    if (handshake.requestQueue > 0) peer.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
+    if (handshake.requestQueue > 0) {
+      if (peer.logsMessages) peer.log('info', 'maxOutQueueSize', `${peer.maxOutRequests} -> ${handshake.requestQueue}`)
+      peer.maxOutRequests = Math.min(handshake.requestQueue, 0xffff)
+    }
     if (handshake.yourIp !== null) {
       session.voteExternalAddress(peer.link.local, handshake.yourIp, peer.endpoint[0])
     }

@@ -10,7 +10,7 @@
 
 import { Sha1Hash } from '../core/digest.ts'
 import { ProtocolVersion } from '../core/enums.ts'
-import { libtorrentError } from '../core/error-code.ts'
+import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { readFeatures } from '../wire/handshake.ts'
@@ -97,11 +97,13 @@ export class PeerHandshake {
     const found = peer.session.attach(peer, hash, upgrades)
     if (peer.disconnecting) return false
     if ('message' in found) {
+      if (peer.logsMessages) peer.log('info', 'attach', attachText(found, hash))
       const severity = found.is(LibtorrentErrors.invalidInfoHash) ? Severity.failure : Severity.peerError
       peer.disconnect(found, Operation.bittorrent, severity)
       return false
     }
     peer.host = found
+    peer.log('info', 'attach', 'attached to torrent')
     found.alert(peer, { kind: 'connect', outgoing: false })
     if (peer.disconnecting) return false
     const { geometry, infoHash } = found
@@ -141,6 +143,7 @@ export class PeerHandshake {
       return
     }
     this.#done = true
+    peer.log('info', 'handshake', 'connection ready')
     if (peer.supportsExtended) peer.extensions.writeHandshake()
     if (host.ready) {
       peer.announcements.writeBitfield()
@@ -150,6 +153,12 @@ export class PeerHandshake {
     }
     host.peerReady(peer)
   }
+}
+
+/** Why a connection gets no torrent. */
+function attachText(error: ErrorCode, hash: Sha1Hash): string {
+  if (error.is(LibtorrentErrors.invalidInfoHash)) return `couldn't find a torrent with the given info_hash: ${hash}`
+  return `rejected connection: ${error.message()}`
 }
 
 function namesV2(host: PeerHost, hash: Sha1Hash): boolean {

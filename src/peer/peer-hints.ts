@@ -23,17 +23,26 @@ export class PeerHints {
   onSuggest(piece: number): void {
     const { counters, settings } = this.#peer.session
     counters.inc(C.SES_NUM_INCOMING_SUGGEST)
-    if (!this.#lacks(piece)) return
+    if (!this.#lacks(piece)) {
+      if (this.#peer.logsMessages) this.#peer.log('info', 'invalidSuggest', `${piece}`)
+      return
+    }
     const limit = settings.maxSuggestPieces
     if (limit <= 0) return
     if (this.suggested.length >= limit) this.suggested.length = limit - 1
     this.suggested.unshift(piece)
+    if (this.#peer.logsMessages) {
+      this.#peer.log('info', 'suggestPiece', `piece: ${piece} added to set: ${this.suggested.length}`)
+    }
   }
 
   onAllowedFast(piece: number): void {
     const peer = this.#peer
     peer.session.counters.inc(C.SES_NUM_INCOMING_ALLOWED_FAST)
-    if (!this.#lacks(piece)) return
+    if (!this.#lacks(piece)) {
+      if (peer.logsMessages) peer.log('info', 'invalidAllowedFast', `${piece}`)
+      return
+    }
     if (this.allowedFast.length >= MAX_FAST_ENTRIES || this.allowedFast.includes(piece)) return
     this.allowedFast.push(piece)
     if (peer.availability.counted && peer.hasPiece(piece) && peer.host!.wantsPiece(piece)) peer.interest.begin()

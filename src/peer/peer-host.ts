@@ -231,6 +231,9 @@ export interface PeerSession {
   dhtPortReceived(address: string, port: number): void
   /** Port of our DHT node, on the socket that fits the local address; -1 for none. */
   dhtPort(localAddress: string): number
+  /** As {@link PeerHost.logsPeers}, for connections that have no torrent yet. */
+  readonly logsPeers: boolean
+  log(peer: PeerConnection, notice: LogNotice): void
   /** A turn of this connection threw. */
   crashed(error: unknown, where: string): void
 }

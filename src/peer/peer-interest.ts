@@ -35,8 +35,15 @@ export class PeerInterest {
     this.#queued = true
     peer.session.turn.later(() => {
       this.#queued = false
-      if (peer.disconnecting || !peer.host!.ready || !peer.availability.counted) return
-      if (peer.host!.isInteresting(peer)) this.begin(counter)
+      if (peer.disconnecting) return
+      if (!peer.host!.ready || !peer.availability.counted) {
+        const why = peer.host!.ready ? 'connections not initialized' : 'not ready for connections'
+        peer.log('info', 'updateInterest', why)
+        return
+      }
+      const isInteresting = peer.host!.isInteresting(peer)
+      peer.log('info', 'updateInterest', isInteresting ? 'interesting' : 'not interesting')
+      if (isInteresting) this.begin(counter)
       else this.end()
       this.disconnectIfRedundant()
     })
@@ -79,10 +86,12 @@ export class PeerInterest {
     if (host.geometry === null || this.#queued || peer.inHandshake) return false
     if (!peer.uploadOnly) return false
     if (host.uploadOnly && host.ready) {
+      peer.log('info', 'uploadOnly', 'the peer is upload-only and our torrent is also upload-only')
       peer.disconnect(libtorrentError(LibtorrentErrors.uploadUploadConnection), Operation.bittorrent)
       return true
     }
     if (!peer.amInterested && peer.availability.bitfieldReceived && host.ready) {
+      peer.log('info', 'uploadOnly', "the peer is upload-only and we're not interested in it")
       peer.disconnect(libtorrentError(LibtorrentErrors.uninterestingUploadPeer), Operation.bittorrent)
       return true
     }

@@ -45,8 +45,10 @@ export function secondTick(peer: PeerConnection, now: number, elapsedMs: number)
 
 /** A connection that has no torrent yet: only its handshake can time out. */
 export function tickUnattached(peer: PeerConnection, now: number): void {
-  if (now - peer.createdAt > peer.session.settings.handshakeTimeout * 1000)
-    end(peer, LibtorrentErrors.timedOutNoHandshake)
+  const waited = now - peer.createdAt
+  if (waited <= peer.session.settings.handshakeTimeout * 1000) return
+  logWait(peer, 'noHandshake', waited)
+  end(peer, LibtorrentErrors.timedOutNoHandshake)
 }
 
 /** @returns true if the connection was ended */
@@ -58,6 +60,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
   if (peer.connecting) {
     const limit = settings.peerConnectTimeout + 3 * (peer.entry?.failcount ?? 0)
     if (silence <= limit * 1000) return false
+    logWait(peer, 'connectFailed', silence)
     peer.connectFailed(libtorrentError(LibtorrentErrors.timedOut))
     return true
   }
@@ -67,9 +70,11 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     if (now - peer.createdAt <= (settings.handshakeTimeout + settings.peerConnectTimeout) * 1000) {
       if (silence <= settings.handshakeTimeout * 1000) return false
     }
+    logWait(peer, 'noHandshake', Math.max(silence, now - peer.createdAt))
     return end(peer, LibtorrentErrors.timedOutNoHandshake)
   }
   if (silence > patience * 1000 && peer.uploads.queue.readingBytes === 0) {
+    if (peer.logsMessages) peer.log('info', 'lastActivity', `${Math.floor(silence / 1000)} seconds ago`)
     return end(peer, LibtorrentErrors.timedOutInactivity)
   }
   const idle = now - Math.max(peer.choking.lastUnchoke, peer.lastIncomingRequest, peer.lastSentPayload)
@@ -81,6 +86,7 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     host.uploadOnly &&
     idle > NO_REQUEST_MS
   ) {
+    logWait(peer, 'noRequest', idle)
     return end(peer, LibtorrentErrors.timedOutNoRequest)
   }
   const useless = settings.inactivityTimeout * 1000
@@ -92,9 +98,17 @@ function isTimedOut(peer: PeerConnection, now: number): boolean {
     now - peer.choking.interestLostAt > useless &&
     now - peer.interest.lostAt > useless
   ) {
+    if (peer.logsMessages) {
+      const seconds = [now - peer.interest.lostAt, now - peer.choking.interestLostAt].map(ms => Math.floor(ms / 1000))
+      peer.log('info', 'mutualNoInterest', `t1: ${seconds[0]} t2: ${seconds[1]}`)
+    }
     return end(peer, LibtorrentErrors.timedOutNoInterest)
   }
   return false
+}
+
+function logWait(peer: PeerConnection, event: 'connectFailed' | 'noHandshake' | 'noRequest', ms: number): void {
+  if (peer.logsMessages) peer.log('info', event, `waited ${Math.floor(ms / 1000)} seconds`)
 }
 
 function end(peer: PeerConnection, error: LibtorrentErrors): true {

@@ -7,7 +7,7 @@
  * @see BEP 3 (`request`, `cancel`), BEP 6 (`reject`, `suggest`, `allowed fast`)
  */
 
-import type { PieceIndex } from '../core/brands.ts'
+import { BLOCK_SIZE, type PieceIndex } from '../core/brands.ts'
 import { SuggestMode } from '../core/enums.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
@@ -70,6 +70,7 @@ export class PeerUploads implements UploadPort {
     if (host.superSeeding && !peer.superSeed.shows(piece)) {
       counters.inc(C.PEER_INVALID_PIECE_REQUESTS)
       this.#invalidRequests++
+      this.#logInvalid(piece, 'piece not super-seeded ')
       this.sendReject(run)
       host.alert(peer, { kind: 'invalidRequest', request: run, withheld: true })
       return
@@ -78,10 +79,13 @@ export class PeerUploads implements UploadPort {
     if (peer.disconnecting) return
     if (host.geometry === null) {
       counters.inc(C.PEER_INVALID_PIECE_REQUESTS, run.count)
+      peer.log('info', 'invalidRequest', "we don't have metadata yet")
       for (let i = 0; i < run.count; i++) this.sendReject(requestOf(run, i))
       return
     }
     if (!peer.peerInterested) {
+      this.#logInvalid(piece, 'peer is not interested ')
+      peer.log('info', 'interested', 'artificial incoming INTERESTED message')
       host.alert(peer, { kind: 'invalidRequest', request: run, withheld: false })
       peer.onInterested()
       if (peer.disconnecting) return
@@ -96,6 +100,10 @@ export class PeerUploads implements UploadPort {
     const admitted = !peer.amChoking || fastCount !== undefined
     if (fastCount !== undefined) this.#acceptFast.set(piece, fastCount + 1)
     if (admitted) peer.lastIncomingRequest = turn.now
+    if (peer.logsMessages && this.queue.length + run.count > peer.session.settings.maxAllowedInRequestQueue + 1) {
+      peer.log('info', 'invalidRequest', `incoming request queue full ${this.queue.length}`)
+    }
+    if (!admitted) peer.log('info', 'reject', 'peer choked and piece not in allowed fast set')
     this.queue.request(run, admitted)
     if (peer.disconnecting) return
     if (admitted) host.alert(peer, { kind: 'incomingRequests', run })
@@ -104,7 +112,9 @@ export class PeerUploads implements UploadPort {
 
   onCancel(piece: number, begin: number, length: number): void {
     this.#peer.session.counters.inc(C.SES_NUM_INCOMING_CANCEL)
-    this.queue.cancel({ piece, begin, length })
+    if (!this.queue.cancel({ piece, begin, length })) {
+      this.#peer.log('info', 'invalidCancel', 'got cancel not in the queue')
+    }
   }
 
   /** The peer was choked: what waits is rejected, but for the pieces it may have nevertheless. */
@@ -112,6 +122,18 @@ export class PeerUploads implements UploadPort {
     this.#suggested.length = 0
     this.#invalidRequests = 0
     this.queue.choke(piece => this.#acceptFast.has(piece))
+  }
+
+  #logInvalid(piece: PieceIndex, why: string): void {
+    const peer = this.#peer
+    if (!peer.logsMessages) return
+    const host = peer.host!
+    const numPieces = host.geometry?.numPieces ?? 0
+    const isPiece = piece < numPieces
+    const size = isPiece ? host.geometry!.pieceSize(piece) : -1
+    const has = isPiece && host.havePiece(piece)
+    const text = `${why}i: ${+peer.peerInterested} t: ${size} n: ${numPieces} h: ${+has} block_limit: ${BLOCK_SIZE}`
+    peer.log('info', 'invalidRequest', text)
   }
 
   #tooManyRequests(): void {
@@ -149,9 +171,13 @@ export class PeerUploads implements UploadPort {
     const host = peer.host!
     const { counters, settings } = peer.session
     const count = settings.allowedFastSetSize
-    if (!peer.supportsFast || host.superSeeding || peer.uploadOnly || count <= 0) return
+    if (!peer.supportsFast || count <= 0) return
     const { geometry } = host
-    if (geometry === null) return
+    if (geometry === null || host.superSeeding || peer.uploadOnly) {
+      const why = host.superSeeding ? 'of super seeding' : 'peer is upload only'
+      peer.log('info', 'allowed', `skipping allowed set because ${geometry === null ? "we don't have metadata" : why}`)
+      return
+    }
     for (const piece of allowedFastSet(peer.endpoint[0], peer.handshake.infoHash.view(), geometry.numPieces, count)) {
       if (peer.hasPiece(piece)) continue
       M.encodeAllowedFast(peer.link.out(), piece)
@@ -216,6 +242,7 @@ export class PeerUploads implements UploadPort {
   requestRejected(request: BlockRequest): void {
     const peer = this.#peer
     this.#invalidRequests++
+    this.#logInvalid(request.piece, '')
     peer.host!.alert(peer, { kind: 'invalidRequest', request, withheld: false })
     if (peer.peerInterested || this.#invalidRequests % 10 !== 0 || !peer.amChoking) return
     if (this.#invalidRequests > 300 && !peer.peerChoking) {

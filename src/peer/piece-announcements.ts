@@ -51,7 +51,10 @@ export class PieceAnnouncements {
     peer.hints.pieceIsHere(piece)
     const redundant = peer.hasPiece(piece)
     if (peer.amInterested && redundant) peer.interest.update()
-    if (redundant && !peer.session.settings.sendRedundantHave) return
+    if (redundant && !peer.session.settings.sendRedundantHave) {
+      if (peer.logsMessages) peer.log('info', 'have', `piece: ${piece} SUPPRESSED`)
+      return
+    }
     if (peer.interest.disconnectIfRedundant()) return
     // a seed has no use for it: not worth a packet of its own
     M.encodeHave(redundant ? peer.link.outWithNext() : peer.link.out(), piece)
@@ -70,6 +73,7 @@ export class PieceAnnouncements {
     if (peer.inHandshake || peer.disconnecting || piece === NO_PIECE) return
     M.encodeHave(peer.link.out(), piece)
     peer.session.counters.inc(C.SES_NUM_OUTGOING_HAVE)
+    if (peer.logsMessages) peer.log('info', 'superSeeding', `piece: ${piece}`)
     peer.superSeed.show(piece, replaced)
   }
 
@@ -77,6 +81,7 @@ export class PieceAnnouncements {
   endSuperSeeding(): void {
     const peer = this.#peer
     if (!peer.superSeed.end() || peer.inHandshake || peer.disconnecting) return
+    peer.log('info', 'superSeeding', 'ending')
     M.encodeBitfield(peer.link.out(), peer.host!.haveBits().data())
     peer.session.counters.inc(C.SES_NUM_OUTGOING_BITFIELD)
   }

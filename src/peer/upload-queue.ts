@@ -141,8 +141,12 @@ export class UploadQueue {
     for (; taken < count; taken++) this.#port.sendReject(requestOf(run, taken))
   }
 
-  /** The peer wants a request no more. What is being read already is sent nevertheless, as libtorrent does. */
-  cancel(request: BlockRequest): void {
+  /**
+   * The peer wants a request no more. What is being read already is sent nevertheless, as libtorrent does.
+   *
+   * @returns false if there is no such request
+   */
+  cancel(request: BlockRequest): boolean {
     let dropped = 0
     for (let i = this.#runs.length; i > 0; i--) {
       const run = this.#runs.shift()!
@@ -157,11 +161,12 @@ export class UploadQueue {
       if (rest > 0) this.#runs.push({ ...run, begin: request.begin + run.length, count: rest })
       dropped++
     }
-    if (dropped === 0) return
+    if (dropped === 0) return false
     this.#waiting -= dropped
     this.#counters.inc(PEER_CANCELLED_PIECE_REQUESTS, dropped)
     this.#emptied()
     for (let i = 0; i < dropped; i++) this.#port.sendReject(request)
+    return true
   }
 
   /** We choke the peer: rejects what waits, but for the pieces it may have nevertheless. */

@@ -70,11 +70,12 @@ export class DhtAnnounceQueue {
     this.#timer = null
   }
 
-  /** A torrent begins, with few peers: it announces ahead of the others. */
-  prioritize(torrent: Torrent): void {
-    if (!this.#running) return
+  /** A torrent begins, with few peers: it announces ahead of the others. @returns false if nobody announces */
+  prioritize(torrent: Torrent): boolean {
+    if (!this.#running) return false
     this.#prioritized.add(torrent)
     if (this.#prioritized.size === 1) this.#schedule(0)
+    return true
   }
 
   intervalChanged(): void {

@@ -26,6 +26,7 @@ import { DhtAnnounceQueue } from './dht-announce-queue.ts'
 import { DhtNodeHints } from './dht-node-hints.ts'
 import { DhtListenSocket, DhtSessionObserver } from './dht-session-observer.ts'
 import type { ListenSocket } from './listen-sockets.ts'
+import { logSession } from './session-log.ts'
 
 /** What the DHT needs of the session. */
 export interface DhtHostPort {
@@ -145,7 +146,9 @@ export class DhtHost implements DhtPort {
   #maybeStart(): void {
     const { settings, alerts, counters, turn, listen } = this.#port
     if (this.#tracker !== null || !settings.enableDht || this.#closed) return
+    if (this.#lookups > 0) logSession(alerts, () => `not starting DHT, outstanding router lookups: ${this.#lookups}`)
     if (this.#lookups > 0 || listen.pending) return
+    logSession(alerts, () => 'starting DHT, running: false, router lookups: 0')
     const rng = this.#rng
     const now = () => turn.now
     const tracker = new DhtTracker({
@@ -176,6 +179,7 @@ export class DhtHost implements DhtPort {
   #stop(): void {
     const tracker = this.#tracker
     if (tracker === null) return
+    logSession(this.#port.alerts, () => 'about to stop DHT, running: true')
     this.#state = tracker.state()
     this.#tracker = null
     this.#sockets.clear()
@@ -312,7 +316,9 @@ export class DhtHost implements DhtPort {
   }
 
   prioritize(torrent: Torrent): void {
-    this.announces.prioritize(torrent)
+    if (this.announces.prioritize(torrent)) {
+      logSession(this.#port.alerts, () => `prioritizing DHT announce: "${torrent.name()}"`)
+    }
   }
 
   // ---- statistics --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  */
 
 import { AlertQueue } from '../alert/alert-queue.ts'
+import { PeerLogAlert } from '../alert/log-alerts.ts'
 import { SessionErrorAlert, StateUpdateAlert } from '../alert/session-alerts.ts'
 import { SessionStatsAlert, SessionStatsHeaderAlert } from '../alert/stats-alerts.ts'
 import { AddTorrentAlert } from '../alert/torrent-alerts.ts'
@@ -46,6 +47,7 @@ import { LsdHost } from './lsd-host.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { RateLimits } from './rate-limits.ts'
 import { fillGauges } from './session-gauges.ts'
+import { logSession, logStarted } from './session-log.ts'
 import { applyEffect, diskSettings } from './settings-effects.ts'
 import { StarvedConnections } from './starved-connections.ts'
 import { TorrentHandle } from './torrent-handle.ts'
@@ -172,6 +174,7 @@ export class Engine {
       turn: this.turn,
       settings: this.settings,
       counters: this.counters,
+      alerts: this.alerts,
       connections: () => this.connections,
       torrentOf: peer => this.torrentOf(peer),
       sessionTime: () => this.sessionTime(),
@@ -247,7 +250,7 @@ export class Engine {
       limits: this.limits,
       connections: this.connects,
       peers: this.peers,
-      isListening: () => !this.#closed && !this.paused,
+      deafness: () => (this.#closed ? 'aborting' : this.paused ? 'paused' : null),
       isOurSecret: infoHash => this.dht.isOurSecret(infoHash),
     })
     this.env = {
@@ -276,9 +279,11 @@ export class Engine {
       torrents: () => this.registry.all(),
       isPaused: () => this.paused,
     })
+    logStarted(this.alerts, this.settings, options.maxOpenFiles)
     this.listen.reopen()
     this.dht.update()
     this.#scheduleTick()
+    logSession(this.alerts, () => ' done starting session')
     this.turn.leave()
   }
 
@@ -352,6 +357,7 @@ export class Engine {
   setPaused(paused: boolean): void {
     if (this.paused === paused) return
     this.paused = paused
+    logSession(this.alerts, () => ` *** session ${paused ? 'paused' : 'resumed'} ***`)
     for (const torrent of [...this.registry.all()]) torrent.pausing.setSession(paused)
   }
 
@@ -372,6 +378,7 @@ export class Engine {
   /** @throws TypeError on an unknown name or a wrong type; nothing has changed then */
   applySettings(pack: SettingsPack): void {
     const effects = this.settings.applyPack(pack)
+    logSession(this.alerts, () => `applying settings pack, reopen_listen_port=${effects.has('listenInterfaces')}`)
     for (const effect of effects) applyEffect(this, effect)
   }
 
@@ -412,7 +419,10 @@ export class Engine {
       this.queue.tick(now)
       this.lsd.tick()
       this.scheduler.secondTick()
-      if (this.settings.enableIpNotifier && this.#networks.changed(now)) this.listen.reopen()
+      if (this.settings.enableIpNotifier && this.#networks.changed(now)) {
+        logSession(this.alerts, () => 'received ip change from internal ip_notifier')
+        this.listen.reopen()
+      }
     }
     this.scheduler.connectMore()
     this.#starved.tick()
@@ -447,6 +457,10 @@ export class Engine {
       voteExternalAddress: (local, address, voter) => this.external.vote(local, address, IpSource.peer, voter),
       dhtPortReceived: (address, port) => this.dht.addNode([address, port]),
       dhtPort: address => this.dht.nodePort(address),
+      get logsPeers() {
+        return engine.alerts.wants(PeerLogAlert)
+      },
+      log: (peer, notice) => this.#incoming.log(peer, notice),
       crashed: (error, where) => this.#crashed(error, where),
     }
   }
@@ -489,13 +503,18 @@ export class Engine {
       return
     }
     this.#closed = true
+    logSession(this.alerts, () => ' *** ABORT CALLED ***')
+    const open = this.connections.size + this.connects.unattached.size
+    logSession(this.alerts, () => ` aborting all connections (${open})`)
     this.lsd.close()
     this.#incoming.close()
+    logSession(this.alerts, () => ` aborting all torrents (${this.registry.numTorrents})`)
     for (const torrent of [...this.registry.all()]) {
       torrent.abort()
       this.registry.remove(torrent)
     }
     this.dht.close()
+    logSession(this.alerts, () => ' aborting all tracker requests')
     this.trackers.stop()
     this.runtime.resolver.abort()
     this.disk.submit()

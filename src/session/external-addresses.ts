@@ -2,10 +2,20 @@
 
 import type { AlertQueue } from '../alert/alert-queue.ts'
 import { ExternalIpAlert } from '../alert/session-alerts.ts'
-import { type Endpoint, isLocal, isLoopback, isUnspecified, isV4, isV6, parseAddress } from '../core/endpoint.ts'
+import {
+  type Endpoint,
+  endpointToString,
+  isLocal,
+  isLoopback,
+  isUnspecified,
+  isV4,
+  isV6,
+  parseAddress,
+} from '../core/endpoint.ts'
 import type { Rng } from '../core/rng.ts'
 import type { Turn } from '../core/turn.ts'
 import { type IpSource, IpVoter } from '../net/ip-voter.ts'
+import { logSession } from './session-log.ts'
 
 /** A listen socket, as far as it matters here. Known by its identity. */
 export interface VotingSocket {
@@ -67,6 +77,12 @@ export class ExternalAddresses<S extends VotingSocket> {
     if (!voters.castVote(said, source, by, turn.now)) return
     const external = voters.externalAddress()
     if (external === null) return
+    logSession(
+      alerts,
+      () =>
+        `external address updated for ${endpointToString(socket.local)} [ new-ip: ${external} ` +
+        `type: ${source} last-voter: ${by} ]`,
+    )
     if (alerts.wants(ExternalIpAlert)) alerts.post(new ExternalIpAlert(external))
     for (const listener of this.#listeners) listener(socket, external)
   }

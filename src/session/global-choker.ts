@@ -1,5 +1,6 @@
 /** Upload slots over all torrents: who has one, and the rounds in which they are handed out anew. */
 
+import type { AlertQueue } from '../alert/alert-queue.ts'
 import type { Turn } from '../core/turn.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
@@ -10,12 +11,14 @@ import type { Torrent } from '../torrent/torrent.ts'
 import type { ChokePort } from '../torrent/torrent-env.ts'
 import { recalculateOptimisticUnchokes, recalculateUnchokeSlots, type UnchokePeer } from './choke-sort.ts'
 import type { PeerQuota } from './rate-limits.ts'
+import { logSession } from './session-log.ts'
 
 /** What the choker needs of the session. */
 export interface ChokerPort {
   readonly turn: Turn
   readonly settings: SessionSettings
   readonly counters: Counters
+  readonly alerts: AlertQueue
   connections(): Iterable<PeerConnection>
   torrentOf(peer: PeerConnection): Torrent | null
   sessionTime(): number
@@ -94,6 +97,12 @@ export class GlobalChoker implements ChokePort {
         face.peer.uploadedAtLastRound = face.peer.stats.totalPayloadUpload()
       },
     })
+    logSession(
+      this.#port.alerts,
+      () =>
+        `RECALCULATE UNCHOKE SLOTS: [ peers: ${faces.length} eligible-peers: ${round.eligible} ` +
+        `allowed-slots: ${Number.isFinite(round.slots) ? round.slots : -1} ]`,
+    )
     this.#slots = round.slots
     this.#showSlots()
     if (round.optimisticDue) this.#optimisticDue = true
@@ -112,11 +121,13 @@ export class GlobalChoker implements ChokePort {
       if (entry === null || !face.torrent.uploadSlots.unchoke(face.peer)) continue
       entry.optimisticallyUnchoked = true
       entry.lastOptimisticallyUnchoked = time
+      face.peer.log('info', 'optimisticUnchoke', `session-time: ${time}`)
       counters.inc(C.PEER_NUM_PEERS_UP_UNCHOKED_OPTIMISTIC)
     }
     for (const face of round.keep) {
       const entry = face.peer.entry as PeerEntry | null
       if (entry !== null) entry.lastOptimisticallyUnchoked = time
+      face.peer.log('info', 'optimisticUnchoke', `already unchoked | session-time: ${time}`)
     }
     for (const face of round.choke) {
       this.#endOptimistic(face)

@@ -9,15 +9,17 @@ import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
+import { logOpened } from '../peer/connection-log.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
-import type { PeerHost, PeerSession, Severity } from '../peer/peer-host.ts'
+import type { LogNotice, PeerHost, PeerSession, Severity } from '../peer/peer-host.ts'
 import { tickUnattached } from '../peer/peer-timeouts.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { Counters } from '../stats/counters.ts'
-import { postClosed } from '../torrent/peer-notices.ts'
+import { postClosed, postLog } from '../torrent/peer-notices.ts'
 import type { LimitPort } from '../torrent/torrent-env.ts'
 import type { Connections } from './connections.ts'
+import { logNotTaken } from './session-log.ts'
 import { TorrentHandle } from './torrent-handle.ts'
 import type { TorrentRegistry } from './torrent-registry.ts'
 
@@ -31,8 +33,8 @@ export interface IncomingPort {
   readonly connections: Connections
   /** What connections get. */
   readonly peers: PeerSession
-  /** The session is neither paused nor closed. */
-  isListening(): boolean
+  /** Why the session takes no connections; `null` if it does. */
+  deafness(): 'paused' | 'aborting' | null
   /** We have made this hash up for our packets of the DHT. */
   isOurSecret(infoHash: Sha1Hash): boolean
 }
@@ -48,11 +50,14 @@ export class IncomingConnections {
     const { settings, alerts, counters, registry, connections, limits, peers } = this.#port
     const { remote } = stream
     counters.inc(C.NET_ON_ACCEPT_COUNTER)
-    if (!this.#port.isListening()) {
+    const deafness = this.#port.deafness()
+    if (deafness !== null) {
+      logNotTaken(alerts, `ignored, ${deafness}`)
       stream.close()
       return
     }
     if (counters.get(C.SES_NON_FILTER_TORRENTS) === 0 && connections.isBlocked(remote[0])) {
+      logNotTaken(alerts, 'filtered blocked ip')
       if (alerts.wants(PeerBlockedAlert)) {
         alerts.post(new PeerBlockedAlert(NO_TORRENT, remote, PeerBlockedReason.ipFilter))
       }
@@ -60,12 +65,15 @@ export class IncomingConnections {
       return
     }
     if (registry.numTorrents === 0) {
+      logNotTaken(alerts, 'rejected, there are no torrents')
       stream.close()
       return
     }
     if (alerts.wants(IncomingConnectionAlert)) alerts.post(new IncomingConnectionAlert(stream.kind, remote))
     const open = connections.open.size + connections.unattached.size
     if (open >= settings.connectionsLimit + settings.connectionsSlack) {
+      const limits = () => `limit: ${settings.connectionsLimit}, slack: ${settings.connectionsSlack}`
+      logNotTaken(alerts, () => `connections limit exceeded, conns: ${open}, ${limits()}`)
       if (alerts.wants(PeerDisconnectedAlert)) {
         const error = libtorrentError(LibtorrentErrors.tooManyConnections)
         alerts.post(
@@ -87,6 +95,7 @@ export class IncomingConnections {
       quota: limits.quotaFor(null, remote, stream.kind),
     })
     connections.unattached.add(peer)
+    logOpened(peer)
   }
 
   /**
@@ -120,6 +129,11 @@ export class IncomingConnections {
     }
     peer.quota.joined(torrent.id)
     return torrent.host
+  }
+
+  /** A line for the log of a connection that has no torrent. */
+  log(peer: PeerConnection, notice: LogNotice): void {
+    postLog(this.#port.alerts, NO_TORRENT, peer, notice)
   }
 
   /** A connection has ended that has no torrent. */

@@ -5,6 +5,7 @@ import { ListenFailedAlert, ListenSucceededAlert, UdpErrorAlert } from '../alert
 import {
   type Endpoint,
   endpointsEqual,
+  endpointToString,
   isLoopback,
   isUnspecified,
   isV4,
@@ -25,6 +26,7 @@ import { acceptsIncoming, type ProxySettings, type ProxyUse, proxyFor, udpOnlyBy
 import { unwrapRelayed, wrapForRelay, wrapForRelayByName } from '../net/socks5-udp.ts'
 import type { SessionSettings } from '../settings/session-settings.ts'
 import type { TrackerSocket } from '../tracker/announce-request.ts'
+import { logBindFailed, logOpening, logSession } from './session-log.ts'
 import { Socks5Association } from './socks5-association.ts'
 
 /** What the listen sockets need of the session. */
@@ -165,7 +167,8 @@ export class ListenSockets {
   reopen(): void {
     if (this.#closed) return
     const run = ++this.#run
-    const { settings } = this.#port
+    const { settings, alerts } = this.#port
+    logSession(alerts, () => 'reopen listen sockets')
     const wanted = this.#endpoints()
     const proxied = !acceptsIncoming(settings)
     const kept = this.#sockets.filter(socket => {
@@ -176,8 +179,14 @@ export class ListenSockets {
       if (at >= 0) wanted.splice(at, 1)
       return at >= 0
     })
-    for (const socket of this.#sockets) if (!kept.includes(socket)) socket.close()
+    for (const socket of this.#sockets) {
+      if (kept.includes(socket)) continue
+      const { local, endpoint } = socket
+      logSession(alerts, () => `closing listen socket for ${endpointToString(local)} on device "${endpoint.device}"`)
+      socket.close()
+    }
     this.#sockets = kept
+    if (kept.length + wanted.length === 0) logSession(alerts, () => 'no listen sockets')
     for (const endpoint of wanted) {
       const { address, port } = endpoint
       if (endpoint.ssl) {
@@ -195,8 +204,15 @@ export class ListenSockets {
   }
 
   #endpoints(): ListenEndpoint[] {
-    const { settings, runtime } = this.#port
+    const { settings, runtime, alerts } = this.#port
     const { interfaces, errors } = parseListenInterfaces(settings.listenInterfaces)
+    logSession(alerts, () => `update listen interfaces: ${settings.listenInterfaces}`)
+    logSession(alerts, () => {
+      const names = interfaces.map(
+        ({ device, port, ssl, local }) => `${device}:${port}${ssl ? 's' : ''}${local ? 'l' : ''}`,
+      )
+      return `parsed listen interfaces count: ${interfaces.length}, ifaces: ${names.join(', ')}`
+    })
     for (const text of errors) {
       this.#failed(
         text,
@@ -234,6 +250,7 @@ export class ListenSockets {
   #open(run: number, entry: ListenEndpoint, at: Endpoint, retries: number): void {
     const { runtime, turn, settings } = this.#port
     const proxied = !acceptsIncoming(settings)
+    logOpening(this.#port.alerts, at, entry, settings.enableIncomingTcp && !proxied)
     if (!settings.enableIncomingTcp || proxied) {
       this.#openUdp(run, entry, new ListenSocket(settings, at, entry, proxied), at, retries)
       return
@@ -279,8 +296,12 @@ export class ListenSockets {
     const { settings } = this.#port
     const [address, port] = at
     const inUse = error.value() === EADDRINUSE
-    if (inUse && retries > 0 && port !== 0) this.#open(run, entry, [address, port + 1], retries - 1)
-    else if (inUse && settings.listenSystemPortFallback && port !== 0) this.#open(run, entry, [address, 0], 0)
+    const next = inUse && port !== 0 && retries > 0
+    const any = inUse && port !== 0 && settings.listenSystemPortFallback
+    const kind = type === SocketType.tcp ? 'listen' : 'udp'
+    logBindFailed(this.#port.alerts, kind, at, entry.device, error, next || any ? `retries: ${retries}` : 'giving up')
+    if (next) this.#open(run, entry, [address, port + 1], retries - 1)
+    else if (any) this.#open(run, entry, [address, 0], 0)
     else this.#failed(entry.device, [address, entry.port], Operation.sockBind, error, type)
   }
 
@@ -303,6 +324,8 @@ export class ListenSockets {
         onError: (error, operation, fatal, to) =>
           turn.run('udp', () => {
             if (to !== null) this.#port.packetError(error, to)
+            const at = to ?? socket.local
+            logSession(alerts, () => `UDP error: ${endpointToString(at)} (${error.value()}) ${error.message()}`)
             if (alerts.wants(UdpErrorAlert)) alerts.post(new UdpErrorAlert(socket.local, operation, error))
             if (!fatal) return
             socket.closeUdp()
@@ -321,7 +344,10 @@ export class ListenSockets {
           if (error !== null || udp === null) {
             const why = error ?? errnoError('EADDRINUSE')
             if (socket.listener === null) this.#retry(run, entry, at, retries, why, SocketType.utp)
-            else this.#failed(entry.device, at, Operation.sockBind, why, SocketType.utp)
+            else {
+              logBindFailed(alerts, 'udp', at, entry.device, why, 'giving up')
+              this.#failed(entry.device, at, Operation.sockBind, why, SocketType.utp)
+            }
           } else {
             socket.udp = udp
             if (socket.listener === null) socket.local = udp.local
@@ -329,6 +355,8 @@ export class ListenSockets {
             this.#succeeded(udp.local, SocketType.utp)
           }
           if (socket.udp !== null || socket.listener !== null) {
+            const ports = `TCP port: ${socket.listenPort} UDP port: ${socket.udp?.local[1] ?? 0}`
+            logSession(alerts, () => ` listening on: ${socket.local[0]} ${ports}`)
             this.#sockets = [...this.#sockets, socket]
             this.#changed()
           }
@@ -361,6 +389,8 @@ export class ListenSockets {
   }
 
   #lost(socket: ListenSocket, error: ErrorCode, operation: Operation): void {
+    const { alerts } = this.#port
+    logSession(alerts, () => `error accepting connection on '${endpointToString(socket.local)}': ${error.message()}`)
     socket.close()
     this.#sockets = this.#sockets.filter(s => s !== socket)
     this.#failed(socket.local[0], socket.local, operation, error, SocketType.tcp)

@@ -17,7 +17,9 @@ import type { Counters } from '../stats/counters.ts'
 import { isHiddenLocally, mayAnnounceLocally } from '../torrent/local-announce.ts'
 import { PeerSource } from '../torrent/peer-entry.ts'
 import type { Torrent } from '../torrent/torrent.ts'
+import { logPeersAdded } from '../torrent/torrent-log.ts'
 import type { ListenSocket } from './listen-sockets.ts'
+import { logSession } from './session-log.ts'
 
 /** What local service discovery needs of the session. */
 export interface LsdHostPort {
@@ -94,7 +96,10 @@ export class LsdHost {
 
   /** The torrent has begun to announce: it is one of the next. */
   announceSoon(torrent: Torrent): void {
+    const { alerts, settings } = this.#port
+    if (!settings.enableLsd) logSession(alerts, () => 'not starting LSD announce timer: LSD disabled')
     if (!this.#isUp && !this.#isOpening) return
+    logSession(alerts, () => `prioritizing LSD announce: "${torrent.name()}"`)
     this.#first.push(torrent)
     if (this.#first.length === 1 && this.#timer !== null) this.#arm(0)
   }
@@ -232,6 +237,7 @@ export class LsdHost {
     const torrent = torrents.byHash(infoHash)
     if (torrent === undefined || torrent.aborted || isHiddenLocally(torrent)) return
     torrent.swarm.addPeer(peer, PeerSource.lsd, infoHash.equals(torrent.infoHashes.v1) ? 0 : PexFlags.pexLtV2)
+    logPeersAdded(torrent, 'lsd', [peer])
     torrent.swarm.connectBoost()
     if (alerts.wants(LsdPeerAlert)) alerts.post(new LsdPeerAlert(torrent, peer))
   }

@@ -33,6 +33,7 @@ import { buildDownloadQueue, buildFileProgress, buildPeerInfo, buildStatus } fro
 import type { Torrent } from '../torrent/torrent.ts'
 import { flagsOf, setFlags } from '../torrent/torrent-flags.ts'
 import { UNLIMITED } from '../torrent/torrent-limits.ts'
+import { logTorrent } from '../torrent/torrent-log.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
 import { AnnounceEntry } from '../tracker/announce-entry.ts'
 import type { Engine } from './engine.ts'
@@ -302,6 +303,10 @@ export class TorrentHandle {
         if (content === null || content.geometry.piece(index) === null) return 0
         return content.picker?.piecePriority(index) ?? DEFAULT_PRIORITY
       }
+      if (content === null) {
+        const text = () => `*** SET_PIECE_PRIORITY [ idx: ${index} prio: ${priority} ignored. no metadata yet ]`
+        logTorrent(torrent, text)
+      }
       if (content === null || content.geometry.piece(index) === null) return undefined
       this.#setPriorities(torrent, [[index, priority]])
       return undefined
@@ -321,7 +326,7 @@ export class TorrentHandle {
       if (torrent.content === null) {
         if (torrent.added !== null && typeof priorities[0] === 'number') {
           torrent.added.piecePriorities = (priorities as number[]).slice()
-        }
+        } else logTorrent(torrent, () => '*** PRIORITIZE_PIECES [ ignored. no metadata yet ]')
         return
       }
       const pairs = priorities.map((p, i): readonly [number, number] =>
@@ -548,6 +553,7 @@ export class TorrentHandle {
   setUploadLimit(limit: number): void {
     this.#call(torrent => {
       torrent.env.limits.setTorrentLimit(torrent, 'up', limit)
+      logTorrent(torrent, () => `*** set-upload-limit: ${limit}`)
       torrent.needSave.config()
       torrent.stateUpdated()
     })
@@ -562,6 +568,7 @@ export class TorrentHandle {
   setDownloadLimit(limit: number): void {
     this.#call(torrent => {
       torrent.env.limits.setTorrentLimit(torrent, 'down', limit)
+      logTorrent(torrent, () => `*** set-download-limit: ${limit}`)
       torrent.needSave.config()
       torrent.stateUpdated()
     })
@@ -614,7 +621,12 @@ export class TorrentHandle {
   }
 
   #move(to: (torrent: Torrent) => number): void {
-    this.#call(torrent => torrent.env.registry.moveInQueue(torrent, to(torrent)))
+    this.#call(torrent => {
+      const { registry } = torrent.env
+      const from = registry.queuePosition(torrent)
+      registry.moveInQueue(torrent, to(torrent))
+      logTorrent(torrent, () => `*** queue position: ${from} -> ${registry.queuePosition(torrent)}`)
+    })
   }
 
   // ---- web seeds ---------------------------------------------------------------------------------------

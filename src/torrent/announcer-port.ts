@@ -70,6 +70,9 @@ export interface AnnouncerPort {
   /** `Announcer.nextAnnounceAt` has another value: for an owner that keeps torrents ordered by it. */
   nextAnnounceChanged?(at: number): void
 
+  /** Says what happens and why. @param text called only if somebody reads it */
+  explain(text: () => string): void
+
   /** Alerts. `forced`: the user asked for it, so it is posted whatever the mask says. */
   trackerAnnounceAlert(local: Endpoint, url: string, version: ProtocolVersion, event: TrackerEvent): void
   trackerReplyAlert(local: Endpoint, url: string, version: ProtocolVersion, numPeers: number, forced: boolean): void

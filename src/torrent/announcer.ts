@@ -1,7 +1,7 @@
 /** Decides when one torrent announces to which of its trackers, from which listen socket, with which event (BEP 3, 12, 21). */
 
 import { binaryToBytes, bytesToBinary, bytesToText, textToBytes } from '../core/bytes.ts'
-import type { Endpoint } from '../core/endpoint.ts'
+import { type Endpoint, endpointToString } from '../core/endpoint.ts'
 import { ProtocolVersion, ReannounceFlags, TrackerEvent } from '../core/enums.ts'
 import { type ErrorCode, errnoError, genericCategory, httpCategory, systemCategory } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
@@ -11,6 +11,16 @@ import type { TrackerRequest, TrackerRequester, TrackerResponse } from '../track
 import { TrackerList } from '../tracker/tracker-list.ts'
 import { type EndpointState, type InfohashState, type TrackerState, UNSET } from '../tracker/tracker-state.ts'
 import { announceRequest, scrapeRequest, splitPeers } from './announce-builder.ts'
+import {
+  logCandidate,
+  logDueTime,
+  logFailed,
+  logPass,
+  logRequest,
+  logResponse,
+  logTimer,
+  logTrackerError,
+} from './announce-log.ts'
 import { AnnouncePass, NO_TIER } from './announce-pass.ts'
 import type { AnnouncerPort, AnnouncerSettings } from './announcer-port.ts'
 
@@ -121,13 +131,17 @@ export class Announcer implements TrackerRequester {
     const at = now + seconds * 1000
     const highPriority = (flags & HIGH_PRIORITY) !== 0
     if (tracker === -1) {
-      for (const each of this.#trackers) this.#trigger(each, at, flags)
+      let found = false
+      for (const each of this.#trackers) if (this.#trigger(each, at, flags)) found = true
+      if (!found) this.#port.explain(() => '*** found no tracker endpoints to announce')
       if (highPriority) this.#announce(now, TrackerEvent.none, true)
       else this.#updateTimer(now)
       return
     }
     const one = typeof tracker === 'string' ? this.#trackers.find(tracker) : this.#trackers.at(tracker)
-    if (one !== null && this.#trigger(one, at, flags)) this.#announceTo(one, now, highPriority)
+    if (one === null) this.#port.explain(() => `*** tracker URL not found ${tracker}`)
+    else if (this.#trigger(one, at, flags)) this.#announceTo(one, now, highPriority)
+    else this.#port.explain(() => '*** found no tracker endpoints to announce')
   }
 
   /** @param tracker index or URL; -1 for the last that worked, else the first */
@@ -207,10 +221,11 @@ export class Announcer implements TrackerRequester {
   trackerResponse(
     request: TrackerRequest,
     trackerIp: string | null,
-    _trackerIps: readonly string[],
+    trackerIps: readonly string[],
     response: TrackerResponse,
   ): void {
     if (this.#closed) return
+    logResponse(this.#port, response, trackerIp, trackerIps)
     const { url, version, socket } = request
     const now = this.#port.now()
     if (response.externalIp !== null && trackerIp !== null && socket.open) {
@@ -258,6 +273,7 @@ export class Announcer implements TrackerRequester {
     retryInterval: number,
   ): void {
     if (this.#closed) return
+    logTrackerError(this.#port, error, operation, message)
     const { url, version, triggeredManually } = request
     const tracker = this.#trackers.find(url)
     const endpoint = tracker?.find(request.socket) ?? null
@@ -280,15 +296,22 @@ export class Announcer implements TrackerRequester {
 
   /** Goes through the trackers in order and announces where one is due and the tier rules allow it. */
   #announce(now: number, asked: TrackerEvent, highPriority: boolean): void {
+    const port = this.#port
     if (this.#trackers.length === 0) {
+      port.explain(() => '*** announce: no trackers')
       this.#setNext(Number.POSITIVE_INFINITY)
       return
     }
-    const port = this.#port
     let event: TrackerEvent = port.isAborted() ? TrackerEvent.stopped : asked
     if (event === TrackerEvent.stopped) {
-      if (this.#settings.stopTrackerTimeout <= 0) return
+      if (this.#settings.stopTrackerTimeout <= 0) {
+        port.explain(() => '*** announce: event == stopped && stop_tracker_timeout <= 0')
+        return
+      }
     } else if (!port.announcesToTrackers() || port.isPaused()) {
+      port.explain(
+        () => `*** announce: event != stopped && ${port.isPaused() ? 'paused' : 'not announcing to trackers'}`,
+      )
       if (this.#announcing) this.#setNext(now + RETRY_LOOK_MS)
       return
     }
@@ -299,7 +322,10 @@ export class Announcer implements TrackerRequester {
     const justOne = !announceToAllTiers && !announceToAllTrackers
     const pass = new AnnouncePass(port.infoHash())
     let base: TrackerRequest | null = null
+    let index = -1
+    logPass(port, 'announce', this.#settings, this.#trackers.length)
     for (const tracker of this.#trackers) {
+      index++
       this.#sync(tracker)
       for (const endpoint of tracker.endpoints) {
         for (const version of VERSIONS) {
@@ -307,6 +333,8 @@ export class Announcer implements TrackerRequester {
           if (lane === null || !endpoint.enabled || lane.done) continue
           const state = endpoint.of(version)
           if (event === TrackerEvent.stopped && !state.startSent && !state.known) continue
+          const can = state.canAnnounce(now, this.#owesCompleted(state, isSeed), tracker.failLimit)
+          logCandidate(port, index, tracker, endpoint, state, lane, can)
           if (announceToAllTiers && !announceToAllTrackers && lane.served && tracker.tier <= lane.tier) {
             if (lane.tier !== NO_TIER) continue
           }
@@ -315,7 +343,7 @@ export class Announcer implements TrackerRequester {
             lane.tier = tracker.tier
             lane.served = false
           }
-          if (state.canAnnounce(now, this.#owesCompleted(state, isSeed), tracker.failLimit)) {
+          if (can) {
             base ??= announceRequest(tracker, event, this.#key, this.#settings, port)
             this.#send(base, tracker, endpoint, version, event, highPriority, now)
             lane.served = true
@@ -375,6 +403,7 @@ export class Announcer implements TrackerRequester {
       triggeredManually: state.triggeredManually,
     }
     state.triggeredManually = false
+    logRequest(this.#port, request, state, endpoint.local, this.#port.isAborted())
     this.#port.queueRequest(request)
     state.updating = true
     state.nextAnnounce = now
@@ -384,15 +413,22 @@ export class Announcer implements TrackerRequester {
 
   /** Finds when the next announce is due, by the same rules as `#announce`. */
   #updateTimer(now: number): void {
-    if (!this.#announcing) return
+    if (!this.#announcing) {
+      this.#port.explain(() => '*** update tracker timer: not announcing')
+      return
+    }
     const { announceToAllTiers, announceToAllTrackers } = this.#settings
     const pass = new AnnouncePass(this.#port.infoHash())
     let next = Number.POSITIVE_INFINITY
+    let index = -1
+    logPass(this.#port, 'update_tracker_timer', this.#settings, this.#trackers.length)
     for (const tracker of this.#trackers) {
+      index++
       for (const endpoint of tracker.endpoints) {
         for (const version of VERSIONS) {
           const lane = pass.lane(endpoint.socket, version)
           if (lane === null || !endpoint.enabled || lane.done) continue
+          logDueTime(this.#port, index, tracker, endpoint, endpoint.peek(version), lane)
           if (announceToAllTiers && !announceToAllTrackers && lane.served && tracker.tier <= lane.tier) {
             if (lane.tier !== NO_TIER) continue
           }
@@ -413,6 +449,7 @@ export class Announcer implements TrackerRequester {
       }
       if (pass.allDone) break
     }
+    logTimer(this.#port, now, next, RETRY_LOOK_MS)
     this.#setNext(next === Number.POSITIVE_INFINITY ? now + RETRY_LOOK_MS : Math.max(next, now))
   }
 
@@ -496,7 +533,11 @@ export class Announcer implements TrackerRequester {
       state.message = message
       fails = state.fails
       if (isNoFamily(error)) endpoint.enabled = false
-    }
+      logFailed(this.#port, tracker.url, endpoint, fails)
+    } else
+      this.#port.explain(
+        () => `*** no matching endpoint for request [${request.url}, ${endpointToString(request.socket.local)}]`,
+      )
     const hash = this.#port.infoHash()
     const works = tracker.endpoints.some(each =>
       VERSIONS.some(version => hash.has(version) && (each.peek(version)?.isWorking ?? true)),

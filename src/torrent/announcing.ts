@@ -4,6 +4,7 @@
  */
 
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 
 export class Announcing {
   readonly #torrent: Torrent
@@ -21,8 +22,12 @@ export class Announcing {
   /** Unless something speaks against it. */
   start(): void {
     const torrent = this.#torrent
+    if (torrent.isPaused) logTorrent(torrent, () => 'start_announcing(), paused')
     if (torrent.isPaused || torrent.aborted || !this.toTrackers) return
-    if (torrent.content !== null && !torrent.ready) return
+    if (torrent.content !== null && !torrent.ready) {
+      logTorrent(torrent, () => 'start_announcing(), files not checked (with valid metadata)')
+      return
+    }
     if (torrent.announcer.isAnnouncing) return
     const { stats, env } = torrent
     this.base = { up: stats.totalPayloadUpload(), down: stats.totalPayloadDownload() }

@@ -11,6 +11,7 @@ import { Operation } from '../core/operation.ts'
 import type { AddTorrentParams } from '../metainfo/add-torrent-params.ts'
 import { type CheckResult, CheckStatus, type HashResult } from '../storage/disk-io.ts'
 import type { Torrent } from './torrent.ts'
+import { logResumeChecked, logTorrent } from './torrent-log.ts'
 
 /** Bytes per hash job: enough to keep a worker busy, little enough to stop soon. */
 const JOB_BYTES = 16 << 20
@@ -67,6 +68,7 @@ export class Checker {
     env.disk.checkFiles(content!.storage!, resume, torrent.files.links(), result =>
       env.turn.run('resume check', () => done(result)),
     )
+    logTorrent(torrent, () => 'init, async_check_files')
     env.disk.submit()
   }
 
@@ -86,6 +88,10 @@ export class Checker {
         ),
       )
     }
+    const isCheckNeeded = result.status === CheckStatus.failed || result.status === CheckStatus.needFullCheck
+    const isRejected = isCheckNeeded || (hasResume && result.status !== CheckStatus.ok)
+    if (resume !== null) logResumeChecked(torrent, result, isRejected)
+    else logTorrent(torrent, () => `on_force_recheck: status: ${result.status}`)
     if (result.status === CheckStatus.failed) {
       torrent.setAutoManaged(false)
       torrent.errors.disk(result.error!, 'other')
@@ -150,6 +156,7 @@ export class Checker {
 
   #start(from: PieceIndex, recheck = false): void {
     const torrent = this.#torrent
+    if (recheck) logTorrent(torrent, () => `on_force_recheck: starting from ${from}`)
     this.#run++
     this.#next = from
     this.#checked = from
@@ -176,6 +183,7 @@ export class Checker {
     this.#running = true
     this.#pausing = false
     this.#fill()
+    logTorrent(this.#torrent, () => `start_checking, m_checking_piece: ${this.#next}`)
   }
 
   pause(): void {
@@ -188,6 +196,7 @@ export class Checker {
   #nowPaused(): void {
     if (!this.#pausing) return
     this.#pausing = false
+    logTorrent(this.#torrent, () => 'on_piece_hashed, checking paused')
     this.#torrent.pausing.postPaused()
   }
 
@@ -264,6 +273,7 @@ export class Checker {
       torrent.inconsistentHashes(piece)
       return false
     }
+    logTorrent(torrent, () => `on_piece_hashed, piece: ${piece} passed: ${+((v1 ?? v2) === true)}`)
     if (v1 ?? v2) content.foundPiece(piece)
     return true
   }
@@ -286,6 +296,7 @@ export class Checker {
       (code.category() === miscCategory() && code.value() === MiscErrors.eof) ||
       (code.category() === libtorrentCategory() && code.is(LibtorrentErrors.fileTooShort))
     if (!gone) {
+      logTorrent(torrent, () => `on_piece_hashed, fatal disk error: (${code.value()}) ${code.message()}`)
       this.startOver()
       torrent.setAutoManaged(false)
       torrent.errors.disk(result.error!, 'read')
@@ -314,6 +325,7 @@ export class Checker {
 
   #done(): void {
     const torrent = this.#torrent
+    logTorrent(torrent, () => 'on_piece_hashed, completed')
     this.#running = false
     this.#next = 0
     this.#checked = torrent.content!.geometry.numPieces

@@ -5,6 +5,8 @@ import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
+import { publicState } from './torrent-state.ts'
 
 export class Completion {
   readonly #torrent: Torrent
@@ -36,6 +38,7 @@ export class Completion {
     if (env.settings.closeRedundantConnections) {
       for (const peer of torrent.swarm.connections.slice()) {
         if (peer.uploadOnly) {
+          peer.log('info', 'seed', 'CLOSING CONNECTION')
           peer.disconnect(libtorrentError(LibtorrentErrors.torrentFinished), Operation.bittorrent)
         }
       }
@@ -58,8 +61,13 @@ export class Completion {
   wantedChanged(wasFinished: boolean): void {
     const torrent = this.#torrent
     if (torrent.content === null) return
-    if (!torrent.ready) return
-    if (torrent.isFinished) {
+    if (!torrent.ready) {
+      logTorrent(torrent, () => `*** UPDATE_PEER_INTEREST [ skipping, state: ${publicState(torrent.state)} ]`)
+      return
+    }
+    const { isFinished } = torrent
+    logTorrent(torrent, () => `*** UPDATE_PEER_INTEREST [ finished: ${+isFinished} was_finished ${+wasFinished} ]`)
+    if (isFinished) {
       if (!wasFinished || torrent.state.kind === 'downloading') this.finished(false)
     } else if (wasFinished) this.resumeDownload()
     torrent.swarm.updateInterest()
@@ -75,6 +83,7 @@ export class Completion {
     torrent.env.registry.setQueued(torrent, true)
     this.time = 0
     torrent.times.unfinished(torrent.env.turn.now)
+    logTorrent(torrent, () => '*** RESUME_DOWNLOAD')
     torrent.tellUploadOnly()
     torrent.listsChanged()
   }

@@ -5,6 +5,7 @@ import { TorrentErrorAlert } from '../alert/torrent-alerts.ts'
 import { type ErrorCode, NO_ERROR } from '../core/error-code.ts'
 import type { DiskError } from '../storage/disk-io.ts'
 import type { Torrent } from './torrent.ts'
+import { logDiskError } from './torrent-log.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
 /** Errors of writing that end when there is room, or permission, again: the torrent goes on seeding. */
@@ -57,6 +58,7 @@ export class ErrorState {
     const { code } = error
     const system = code.category().name() === 'system' || code.category().name() === 'generic'
     if (system && code.value() === ECANCELED) return
+    logDiskError(torrent, error, what)
     const { alerts } = torrent.env
     if (alerts.wants(FileErrorAlert)) {
       alerts.post(new FileErrorAlert(torrent, code, torrent.files.describe(error.file), error.operation))

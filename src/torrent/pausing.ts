@@ -106,9 +106,13 @@ export class Pausing {
     } else if (this.#graceful) {
       for (const peer of swarm.connections.slice()) {
         if (peer.download.outstandingBytes > 0) {
+          peer.log('info', 'chokingPeer', 'torrent graceful paused')
           peer.download.choked(true)
           if (!peer.amChoking) torrent.host.releaseUnchokeSlot(peer)
-        } else peer.disconnect(error, Operation.bittorrent)
+        } else {
+          peer.log('info', 'closingConnection', 'torrent_paused')
+          peer.disconnect(error, Operation.bittorrent)
+        }
       }
       torrent.announcing.stop()
     } else this.#stop()

@@ -20,6 +20,7 @@ import type { Slot } from '../storage/slab.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { PeerSource } from './peer-entry.ts'
 import { postClosed, postNotice } from './peer-notices.ts'
+import { pickLog } from './picker-log.ts'
 import { viewPiece } from './picker-views.ts'
 import { requestBlocks } from './request-blocks.ts'
 import { pieceToSuperSeed } from './super-seeding.ts'
@@ -111,6 +112,7 @@ export class PeerGate implements PeerHost {
       for (const other of swarm.connections) {
         if (other === peer || other.disconnecting || !other.pid.equals(peer.pid)) continue
         // both ends must close the same one
+        peer.log('info', 'duplicatePeer', `the id of "${other.endpoint[0]}"`)
         if (peer.pid.lessThan(peer.ourPeerId) !== peer.outgoing) {
           return libtorrentError(LibtorrentErrors.duplicatePeerId)
         }
@@ -195,17 +197,21 @@ export class PeerGate implements PeerHost {
     if (picker === null || !torrent.ready || this.uploadOnly) return false
     const { settings } = env
     const before = peer.download.length
-    requestBlocks(peer.picking, {
-      picker,
-      numPeers: torrent.swarm.size,
-      isSequential: torrent.sequential,
-      numTimeCritical: torrent.deadlines.size,
-      wholePiecesThreshold: settings.wholePiecesThreshold,
-      initialPickerThreshold: settings.initialPickerThreshold,
-      strictEndGameMode: settings.strictEndGameMode,
-      pieceExtentAffinity: settings.pieceExtentAffinity,
-      prioritizePartialPieces: settings.prioritizePartialPieces,
-    })
+    requestBlocks(
+      peer.picking,
+      {
+        picker,
+        numPeers: torrent.swarm.size,
+        isSequential: torrent.sequential,
+        numTimeCritical: torrent.deadlines.size,
+        wholePiecesThreshold: settings.wholePiecesThreshold,
+        initialPickerThreshold: settings.initialPickerThreshold,
+        strictEndGameMode: settings.strictEndGameMode,
+        pieceExtentAffinity: settings.pieceExtentAffinity,
+        prioritizePartialPieces: settings.prioritizePartialPieces,
+      },
+      pickLog(torrent, peer, picker),
+    )
     return peer.download.length > before
   }
 
@@ -375,8 +381,16 @@ export class PeerGate implements PeerHost {
   maybeUnchoke(peer: PeerConnection): void {
     const torrent = this.#torrent
     if (!peer.amChoking || !torrent.ready || peer.isWebSeed) return
-    if (peer.ignoresUnchokeSlots || (torrent.uploadSlots.hasFree && torrent.env.choker.mayUnchoke(peer))) {
+    const { choker, counters, settings } = torrent.env
+    if (peer.ignoresUnchokeSlots) {
+      peer.log('info', 'unchoke', 'about to unchoke, peer ignores unchoke slots')
       torrent.uploadSlots.unchoke(peer)
+    } else if (torrent.uploadSlots.hasFree && choker.mayUnchoke(peer)) torrent.uploadSlots.unchoke(peer)
+    else if (peer.logsMessages) {
+      const slots = `available slots (${counters.get(C.SES_NUM_UNCHOKE_SLOTS)}), limit (${settings.unchokeSlotsLimit})`
+      const uploads = counters.get(C.PEER_NUM_PEERS_UP_UNCHOKED)
+      const text = `did not unchoke, the number of uploads (${uploads}) is more than or equal to the ${slots}`
+      peer.log('info', 'unchoke', torrent.uploadSlots.hasFree ? text : 'did not unchoke, max uploads of the torrent')
     }
   }
 

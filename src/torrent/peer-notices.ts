@@ -24,7 +24,7 @@ import type { ErrorCode } from '../core/error-code.ts'
 import type { Operation } from '../core/operation.ts'
 import { PeerRequest } from '../core/peer-request.ts'
 import type { PeerConnection } from '../peer/peer-connection.ts'
-import { type HashNotice, type PeerNotice, Severity } from '../peer/peer-host.ts'
+import { type HashNotice, type LogNotice, type PeerNotice, Severity } from '../peer/peer-host.ts'
 import { type BlockRequest, requestOf } from '../peer/upload-queue.ts'
 import { closeReason } from './close-reason.ts'
 import type { Torrent } from './torrent.ts'
@@ -98,16 +98,20 @@ export function postNotice(torrent: Torrent, peer: PeerConnection, notice: PeerN
       }
       break
     case 'log':
-      if (alerts.wants(PeerLogAlert)) {
-        const direction = PeerLogAlert.Direction[notice.direction]
-        const event = PeerLogAlert.Event[notice.event]
-        alerts.post(new PeerLogAlert(torrent, endpoint, pid, direction, event, notice.text))
-      }
+      postLog(alerts, torrent, peer, notice)
       break
     case 'hashLog':
       if (alerts.wants(PeerLogAlert)) logHashes(torrent, peer, notice)
       break
   }
+}
+
+/** A line for the log of a connection. @param source as in {@link postClosed} */
+export function postLog(alerts: AlertQueue, source: AlertTorrent, peer: PeerConnection, notice: LogNotice): void {
+  if (!alerts.wants(PeerLogAlert)) return
+  const direction = PeerLogAlert.Direction[notice.direction]
+  const event = PeerLogAlert.Event[notice.event]
+  alerts.post(new PeerLogAlert(source, peer.endpoint, peer.pid, direction, event, notice.text))
 }
 
 /**

@@ -12,6 +12,7 @@ import type { DiskError } from '../storage/disk-io.ts'
 import type { ContentHost } from './content.ts'
 import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 
 const NO_PID = new Sha1Hash()
 const NO_ENDPOINT: Endpoint = ['0.0.0.0', 0]
@@ -48,6 +49,8 @@ export class PieceEvents implements ContentHost {
   piecePassed(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
     const torrent = this.#torrent
     const { alerts, counters } = torrent.env
+    this.#logFinished(piece, 'passed')
+    logTorrent(torrent, () => `PIECE_PASSED (${piece}) (num_have: ${torrent.content!.numHave})`)
     counters.inc(C.SES_NUM_PIECE_PASSED)
     counters.inc(C.SES_NUM_HAVE_PIECES)
     torrent.verdicts.passed(piece, from, blockHashes)
@@ -65,17 +68,24 @@ export class PieceEvents implements ContentHost {
     blockHashes: Uint8Array | null,
     bad: readonly BlockIndex[] | null,
   ): void {
+    this.#logFinished(piece, 'failed')
     this.#torrent.verdicts.failed(piece, from, blockHashes, bad)
-    if (bad === null && from.some(ref => ref !== NO_PEER)) this.#torrent.hashes?.wantBlocks(piece)
+    const { hashes } = this.#torrent
+    if (hashes !== null && bad === null && from.some(ref => ref !== NO_PEER)) {
+      logTorrent(this.#torrent, () => `Piece ${piece} hash failure, requesting block hashes`)
+      hashes.wantBlocks(piece)
+    }
     this.#wantAgain()
   }
 
   pieceDoubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void {
+    this.#logFinished(piece, 'doubted')
     this.#torrent.verdicts.doubted(piece, from, blockHashes)
     this.#wantAgain()
   }
 
   blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void {
+    logTorrent(this.#torrent, () => `block ${block} of piece ${piece} hash failure`)
     this.#torrent.verdicts.blockFailed(piece, block, from)
     this.#wantAgain()
   }
@@ -93,7 +103,14 @@ export class PieceEvents implements ContentHost {
     this.#torrent.inconsistentHashes(piece)
   }
 
-  writeFailed(error: DiskError, _piece: PieceIndex): void {
+  #logFinished(piece: PieceIndex, outcome: string): void {
+    const torrent = this.#torrent
+    const size = () => torrent.content!.geometry.pieceSize(piece)
+    logTorrent(torrent, () => `*** PIECE_FINISHED [ p: ${piece} | chk: ${outcome} | size: ${size()} ]`)
+  }
+
+  writeFailed(error: DiskError, piece: PieceIndex): void {
+    this.#logFinished(piece, 'disk failed')
     this.#torrent.errors.disk(error, 'write')
   }
 

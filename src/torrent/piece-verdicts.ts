@@ -2,6 +2,7 @@
 
 import { HashFailedAlert } from '../alert/torrent-alerts.ts'
 import type { BlockIndex, PieceIndex } from '../core/brands.ts'
+import { endpointToString } from '../core/endpoint.ts'
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
@@ -10,6 +11,7 @@ import * as C from '../stats/counter-ids.ts'
 import { NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import { SmartBan } from './smart-ban.ts'
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 
 const DIGEST_SIZE = 32
 /** A peer with so little trust is banned. */
@@ -151,6 +153,8 @@ export class PieceVerdicts {
     swarm.ban(entry)
     env.counters.inc(C.PEER_BANNED_FOR_HASH_FAILURE)
     const peer = entry.connection as PeerConnection | null
+    logTorrent(this.#torrent, () => `*** BANNING PEER: "${endpointToString(entry.endpoint())}" Too many corrupt pieces`)
+    peer?.log('info', 'banningPeer', 'Too many corrupt pieces')
     peer?.disconnect(libtorrentError(LibtorrentErrors.tooManyCorruptPieces), Operation.bittorrent)
   }
 }

@@ -59,6 +59,15 @@ export interface RequestContext {
   readonly prioritizePartialPieces: boolean
 }
 
+/** Gets told what is picked and what is not, if anybody reads that. */
+export interface PickLog {
+  /** Before anything is picked. @param wanted blocks; 0 or less if the queue is full */
+  begins(wanted: number): void
+  /** @param picked borrowed */
+  picked(picked: readonly BlockId[], flags: PickerFlags, preferContiguous: number): void
+  alreadyAsked(piece: PieceIndex, block: BlockIndex): void
+}
+
 /** What a call of `requestBlocks` did. */
 export interface RequestOutcome {
   /** False: its queue is full, nothing was tried. */
@@ -109,9 +118,14 @@ export function contiguousBlocksFor(peer: RequestingPeer, context: RequestContex
  * Blocks that others are asked for (end game) are taken one at a time, by peers with nothing else in flight, and
  * with `strict_end_game_mode` only when every wanted piece is in flight.
  */
-export function requestBlocks(peer: RequestingPeer, context: RequestContext): RequestOutcome {
+export function requestBlocks(
+  peer: RequestingPeer,
+  context: RequestContext,
+  log: PickLog | null = null,
+): RequestOutcome {
   const { picker } = context
   let left = peer.desiredQueueSize - peer.numRequests
+  log?.begins(left)
   if (left <= 0) return IDLE
   if (peer.isChoking && peer.allowedFast.length === 0) return NOTHING
   const contiguous = contiguousBlocksFor(peer, context)
@@ -128,6 +142,7 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
     context.numPeers,
   )
   const outcome = { tried: true, picked, flags }
+  log?.picked(picked, flags, contiguous)
   const noBusyBlocks =
     (context.strictEndGameMode && picker.downloadQueueSize() < picker.counts.numWantLeft()) || peer.numRequests > 0
 
@@ -145,7 +160,10 @@ export function requestBlocks(peer: RequestingPeer, context: RequestContext): Re
       continue
     }
     // A timed-out request is free for others in the picker, but this peer may still answer it.
-    if (peer.hasRequest(piece, block)) continue
+    if (peer.hasRequest(piece, block)) {
+      log?.alreadyAsked(piece, block)
+      continue
+    }
     if (peer.addRequest(piece, block, false, options)) left--
   }
   if (left <= 0) {

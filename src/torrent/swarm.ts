@@ -6,12 +6,13 @@
 import { PeerBanAlert, PeerBlockedAlert } from '../alert/peer-alerts.ts'
 import type { PieceIndex } from '../core/brands.ts'
 import { Sha1Hash } from '../core/digest.ts'
-import type { Endpoint } from '../core/endpoint.ts'
+import { type Endpoint, endpointToString } from '../core/endpoint.ts'
 import { PeerBlockedReason, PexFlags, SocketType } from '../core/enums.ts'
 import { type ErrorCode, libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import type { Stream } from '../core/runtime.ts'
+import { logOpened } from '../peer/connection-log.ts'
 import { PeerConnection } from '../peer/peer-connection.ts'
 import type { PeerHost } from '../peer/peer-host.ts'
 import type { WebSeedServer } from '../peer/web-seed-server.ts'
@@ -20,6 +21,7 @@ import { type PeerEntry, PeerSource } from './peer-entry.ts'
 import { PeerList, type PeerListHost } from './peer-list.ts'
 import type { Torrent } from './torrent.ts'
 import type { TorrentEnv } from './torrent-env.ts'
+import { limitText, logTorrent } from './torrent-log.ts'
 
 /** What a swarm reads of its torrent, and tells it. */
 export interface SwarmHost {
@@ -191,7 +193,18 @@ export class Swarm implements PeerListHost {
   /** @returns `null` if no candidate is due */
   #connectNext(): boolean | null {
     const entry = this.#list?.connectOnePeer(this.#env.sessionTime()) ?? null
-    return entry === null ? null : this.connectTo(entry)
+    if (entry === null) return null
+    this.#logCandidate(entry)
+    return this.connectTo(entry)
+  }
+
+  #logCandidate(entry: PeerEntry): void {
+    logTorrent(this.#host.alertSource, () => {
+      const endpoint = entry.endpoint()
+      const external = this.externalEndpoint(endpoint[0])
+      const ago = this.#env.sessionTime() - entry.lastConnected
+      return ` *** FOUND CONNECTION CANDIDATE [ ip: ${endpointToString(endpoint)} rank: ${entry.rank(external)} external: ${external[0]} t: ${ago} ]`
+    })
   }
 
   /** Starts a connection to a known peer. */
@@ -225,6 +238,7 @@ export class Swarm implements PeerListHost {
     this.numConnecting++
     this.#enter(peer)
     this.#env.counters.inc(C.PEER_CONNECTION_ATTEMPTS)
+    logOpened(peer)
     this.#host.host.alert(peer, { kind: 'connect', outgoing: true })
     return peer
   }
@@ -259,17 +273,39 @@ export class Swarm implements PeerListHost {
       return libtorrentError(LibtorrentErrors.bannedByIpFilter)
     }
     if (this.connections.length >= this.#host.maxConnections && !this.#dropHalfOpen()) {
-      if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return duplicate()
+      if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return this.#refused(peer)
       const lowest = this.lowestRanking()
       const replaced = lowest !== null && this.#rank(lowest) < this.#rank(peer)
+      this.#logClosing(replaced ? lowest : peer, 'peer list full (low peer rank)')
       if (!replaced) {
         this.list.connectionClosed(peer, peer.entry as PeerEntry, this.#env.sessionTime())
         return libtorrentError(LibtorrentErrors.tooManyConnections)
       }
       lowest.disconnect(libtorrentError(LibtorrentErrors.tooManyConnections), Operation.bittorrent)
-    } else if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return duplicate()
+    } else if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return this.#refused(peer)
     this.#enter(peer)
+    logTorrent(
+      this.#host.alertSource,
+      () =>
+        `ATTACHED CONNECTION "${endpointToString(peer.endpoint)}" connections: ${this.size} ` +
+        `limit: ${limitText(this.#host.maxConnections)} num-peers: ${this.size}`,
+    )
     return null
+  }
+
+  /** There is one to that peer, or none is wanted to it. */
+  #refused(peer: PeerConnection): ErrorCode {
+    this.#logClosing(peer, 'duplicate or banned peer, or peer list full')
+    return libtorrentError(LibtorrentErrors.duplicatePeerId)
+  }
+
+  #logClosing(peer: PeerConnection, why: string): void {
+    logTorrent(
+      this.#host.alertSource,
+      () =>
+        `CLOSING CONNECTION "${endpointToString(peer.endpoint)}" ${why} connections: ${this.size} ` +
+        `limit: ${limitText(this.#host.maxConnections)}`,
+    )
   }
 
   #enter(peer: PeerConnection): void {
@@ -410,10 +446,6 @@ export class Swarm implements PeerListHost {
 
 /** Where anybody may say who is in a swarm. */
 const PUBLIC_SOURCES = PeerSource.dht | PeerSource.pex | PeerSource.lsd
-
-function duplicate(): ErrorCode {
-  return libtorrentError(LibtorrentErrors.duplicatePeerId)
-}
 
 /** Less than 0 if the first connection would be missed less. */
 function compareUse(a: PeerConnection, b: PeerConnection, now: number): number {

@@ -21,6 +21,7 @@ import { Announcer } from './announcer.ts'
 import type { AnnouncerPort, AnnounceSnapshot } from './announcer-port.ts'
 import { PeerSource } from './peer-entry.ts'
 import type { Torrent } from './torrent.ts'
+import { logPeersAdded, logTorrent } from './torrent-log.ts'
 
 class TorrentAnnounces implements AnnouncerPort {
   readonly #torrent: Torrent
@@ -109,22 +110,24 @@ class TorrentAnnounces implements AnnouncerPort {
     const torrent = this.#torrent
     if (torrent.aborted) return
     const flags = version === ProtocolVersion.V2 ? PexFlags.pexLtV2 : 0
-    this.#addPeers(endpoints, flags)
+    this.#addPeers('tracker', endpoints, flags)
     const { resolver, turn } = torrent.env
     for (const { hostname, port } of hosts) {
       resolver.resolve(hostname, { abortOnShutdown: true }, (error, addresses) =>
         turn.run('peer name', () => {
+          if (error !== null) logTorrent(torrent, () => `peer name lookup error: ${error.message()}`)
           if (error === null && !torrent.aborted && addresses.length > 0) {
-            this.#addPeers([[addresses[0]!, port]], flags)
+            this.#addPeers('name-lookup', [[addresses[0]!, port]], flags)
           }
         }),
       )
     }
   }
 
-  #addPeers(endpoints: readonly Endpoint[], flags: number): void {
+  #addPeers(from: string, endpoints: readonly Endpoint[], flags: number): void {
     const { swarm } = this.#torrent
     for (const endpoint of endpoints) swarm.addPeer(endpoint, PeerSource.tracker, flags)
+    logPeersAdded(this.#torrent, from, endpoints)
     swarm.connectBoost()
   }
 
@@ -139,6 +142,10 @@ class TorrentAnnounces implements AnnouncerPort {
 
   externalAddress(socket: TrackerSocket, address: string, trackerIp: string): void {
     this.#torrent.env.discovery.voteExternalAddress(socket.local, address, trackerIp)
+  }
+
+  explain(text: () => string): void {
+    logTorrent(this.#torrent, text)
   }
 
   trackerAnnounceAlert(local: Endpoint, url: string, version: ProtocolVersion, event: TrackerEvent): void {

@@ -124,6 +124,7 @@ export interface DiscoveryPort {
 
 /** The DHT of the session. */
 export interface DhtPort {
+  readonly isRunning: boolean
   /** It runs, and peers could reach us. */
   readonly canAnnounce: boolean
   /**

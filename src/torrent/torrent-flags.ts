@@ -3,6 +3,7 @@
 import { TorrentFlags } from '../core/enums.ts'
 import * as C from '../stats/counter-ids.ts'
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 
 /** Flags that no part has a state of its own for: they are kept as they are given. */
 export const KEPT_FLAGS =
@@ -43,6 +44,7 @@ export function setFlags(torrent: Torrent, flags: number, mask: number): void {
   if (changes(TorrentFlags.superSeeding)) setSuperSeeding(torrent, on(TorrentFlags.superSeeding))
   if (changes(TorrentFlags.sequentialDownload) && torrent.sequential !== on(TorrentFlags.sequentialDownload)) {
     torrent.sequential = on(TorrentFlags.sequentialDownload)
+    logTorrent(torrent, () => `*** set-sequential-download: ${+torrent.sequential}`)
     torrent.needSave.config()
     torrent.stateUpdated()
   }
@@ -52,6 +54,8 @@ export function setFlags(torrent: Torrent, flags: number, mask: number): void {
   const settable = mask & KEPT_FLAGS & ~TorrentFlags.disableV1Hashes
   const kept = (torrent.otherFlags & ~settable) | (flags & settable)
   if (kept !== torrent.otherFlags) {
+    const isShared = (kept & TorrentFlags.shareMode) !== 0
+    if (changes(TorrentFlags.shareMode)) logTorrent(torrent, () => `*** set-share-mode: ${+isShared}`)
     torrent.otherFlags = kept
     torrent.needSave.config()
   }

@@ -25,6 +25,7 @@ import { PieceEvents } from './piece-events.ts'
 import { SeedMode } from './seed-mode.ts'
 import type { Torrent } from './torrent.ts'
 import { TorrentHashes } from './torrent-hashes.ts'
+import { logTorrent } from './torrent-log.ts'
 import { TorrentStatus } from './torrent-status.ts'
 
 /** An info dictionary may be nested so deep. */
@@ -109,6 +110,7 @@ export class TorrentMetadata {
     const params = torrent.added!
     const { env } = torrent
     this.info = info
+    logTorrent(torrent, () => `init torrent: ${info.name()}`)
     if (info.priv()) torrent.swarm.forgetPublicPeers()
     if (info.numPieces() === 0) {
       torrent.errors.set(libtorrentError(LibtorrentErrors.torrentInvalidLength), TorrentStatus.errorFileNone)

@@ -52,6 +52,7 @@ import type { TorrentEnv } from './torrent-env.ts'
 import { KEPT_FLAGS } from './torrent-flags.ts'
 import type { TorrentHashes } from './torrent-hashes.ts'
 import { UNLIMITED } from './torrent-limits.ts'
+import { limitText, logCreated, logPeersAdded, logTorrent } from './torrent-log.ts'
 import { TorrentMetadata } from './torrent-metadata.ts'
 import { publicState, type TorrentState } from './torrent-state.ts'
 import { UploadMode } from './upload-mode.ts'
@@ -235,12 +236,14 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.setMaxConnections(params.maxConnections)
     this.env.limits.setTorrentLimit(this, 'up', params.uploadLimit)
     this.env.limits.setTorrentLimit(this, 'down', params.downloadLimit)
+    logCreated(this)
     this.needSave.clear()
     for (const peer of params.peers) this.swarm.addPeer(peer, PeerSource.resumeData)
     for (const peer of params.bannedPeers) {
       const entry = this.swarm.addPeer(peer, PeerSource.resumeData)
       if (entry !== null) this.swarm.ban(entry)
     }
+    logPeersAdded(this, 'add_torrent', params.peers)
     this.env.registry.setQueued(this, true)
     if (!this.isPaused) this.times.start(this.env.turn.now)
     if (params.ti === null) this.announcing.start()
@@ -259,7 +262,9 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (alerts.wants(StateChangedAlert)) alerts.post(new StateChangedAlert(this, after, before))
     if (state.kind === 'finished' && alerts.wants(TorrentFinishedAlert)) alerts.post(new TorrentFinishedAlert(this))
     this.stateUpdated()
+    logTorrent(this, () => `set_state() ${after}`)
     if (this.stopWhenReady && this.ready && wasChecking) {
+      logTorrent(this, () => 'stop_when_ready triggered')
       this.stopWhenReady = false
       this.setAutoManaged(false)
       this.pause(false)
@@ -357,6 +362,8 @@ export class Torrent implements SwarmHost, AlertTorrent {
 
   leaveSeedMode(checkFiles: boolean): void {
     if (this.seedMode === null) return
+    if (checkFiles) logTorrent(this, () => '*** FAILED SEED MODE, rechecking')
+    logTorrent(this, () => `*** LEAVING SEED MODE (${checkFiles ? 'as non-seed' : 'as seed'})`)
     this.seedMode = null
     this.needSave.state()
     if (checkFiles) {
@@ -443,6 +450,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     this.maxConnections = value
     this.needSave.config()
     this.stateUpdated()
+    logTorrent(this, () => `*** set-max-connections: ${limitText(value)}`)
     this.swarm.disconnectDownTo(value, libtorrentError(LibtorrentErrors.tooManyConnections))
     this.listsChanged()
   }

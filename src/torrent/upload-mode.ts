@@ -4,6 +4,7 @@
  */
 
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 
 export class UploadMode {
   readonly #torrent: Torrent
@@ -20,6 +21,7 @@ export class UploadMode {
     const torrent = this.#torrent
     const { swarm } = torrent
     this.on = on
+    logTorrent(torrent, () => `*** set-upload-mode: ${+on}`)
     torrent.needSave.state()
     torrent.stateUpdated()
     torrent.tellUploadOnly()

@@ -3,6 +3,7 @@
 import type { PeerConnection } from '../peer/peer-connection.ts'
 import type { Torrent } from './torrent.ts'
 import { UNLIMITED } from './torrent-limits.ts'
+import { limitText, logTorrent } from './torrent-log.ts'
 
 export class UploadSlots {
   readonly #torrent: Torrent
@@ -18,6 +19,7 @@ export class UploadSlots {
     const value = limit > 0 ? limit : UNLIMITED
     if (this.limit === value) return
     this.limit = value
+    logTorrent(this.#torrent, () => `*** set-max-uploads: ${limitText(value)}`)
     this.#torrent.needSave.config()
     this.#torrent.stateUpdated()
   }

@@ -11,9 +11,17 @@ import { PeerBlockedAlert } from '../alert/peer-alerts.ts'
 import { UrlSeedAlert } from '../alert/tracker-alerts.ts'
 import { Bitfield } from '../core/bitfield.ts'
 import type { PieceIndex } from '../core/brands.ts'
-import { type Endpoint, isGlobal, isLocal } from '../core/endpoint.ts'
+import { type Endpoint, endpointToString, isGlobal, isLocal } from '../core/endpoint.ts'
 import { PeerBlockedReason } from '../core/enums.ts'
-import { ErrorCode, errnoError, httpCategory, libtorrentError, NetdbErrors, netdbCategory } from '../core/error-code.ts'
+import {
+  ErrorCode,
+  errnoError,
+  httpCategory,
+  libtorrentError,
+  NetdbErrors,
+  NO_ERROR,
+  netdbCategory,
+} from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
 import { shuffle } from '../core/rng.ts'
@@ -29,6 +37,7 @@ import type { SessionSettings } from '../settings/session-settings.ts'
 import { isIdna } from '../tracker/tracker-url.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import type { Torrent } from './torrent.ts'
+import { logTorrent } from './torrent-log.ts'
 import { WebSeed, type WebSeedReports } from './web-seed.ts'
 import { hasSeveralFiles, originOf, portOf, redirectTarget, withSlash } from './web-seed-url.ts'
 
@@ -96,6 +105,7 @@ export class WebSeeds implements WebSeedReports {
   #remove(seed: WebSeed): void {
     const { swarm } = this.#torrent
     seed.removed = true
+    logTorrent(this.#torrent, () => `removing web seed: "${seed.url}"`)
     this.#list = this.#list.filter(other => other !== seed)
     seed.peer?.disconnect(errnoError('ECANCELED'), Operation.bittorrent)
     if (seed.entry !== null) swarm.list.releaseDetached(seed.entry)
@@ -145,6 +155,7 @@ export class WebSeeds implements WebSeedReports {
     else {
       const { resolver, turn } = this.#torrent.env
       seed.resolving = true
+      logTorrent(this.#torrent, () => `resolving web seed: "${parts.host}" ${seed.url}`)
       resolver.resolve(parts.host, { abortOnShutdown: true }, (error, addresses) =>
         turn.run('web seed look-up', () => this.#resolved(seed, parts, error, addresses)),
       )
@@ -157,6 +168,7 @@ export class WebSeeds implements WebSeedReports {
     const { connects } = this.#torrent.env
     const parts = parseUrl(seed.url)
     if (typeof parts !== 'object') {
+      logTorrent(this.#torrent, () => `failed to parse web seed url: ${libtorrentError(parts).message()}`)
       this.#failed(seed, parts)
       this.#remove(seed)
       return null
@@ -169,6 +181,7 @@ export class WebSeeds implements WebSeedReports {
     else if (protocol !== 'http' && protocol !== 'https') refusal = LibtorrentErrors.unsupportedUrlProtocol
     else if (port > 0 && port <= 0xffff && connects.isPortBlocked(port)) refusal = LibtorrentErrors.portBlocked
     if (refusal !== null) {
+      logTorrent(this.#torrent, () => `${this.#refusalText(refusal)}: ${seed.url}`)
       this.#failed(seed, refusal)
       seed.disabled = true
       return null
@@ -181,11 +194,25 @@ export class WebSeeds implements WebSeedReports {
     return parts
   }
 
+  #refusalText(refusal: LibtorrentErrors): string {
+    switch (refusal) {
+      case LibtorrentErrors.blockedByIdna:
+        return 'IDNA disallowed in web seeds'
+      case LibtorrentErrors.peerBanned:
+        return 'banned web seed'
+      default:
+        return `web seed refused (${libtorrentError(refusal).message()})`
+    }
+  }
+
   #resolved(seed: WebSeed, parts: UrlParts, error: ErrorCode | null, addresses: readonly string[]): void {
     const { turn } = this.#torrent.env
+    logTorrent(this.#torrent, () => `completed resolve: ${seed.url}`)
     seed.resolving = false
     if (seed.removed || this.#torrent.aborted) return
     if (error !== null || addresses.length === 0) {
+      const code = error ?? NO_ERROR
+      logTorrent(this.#torrent, () => `*** HOSTNAME LOOKUP FAILED: ${seed.url}: (${code.value()}) ${code.message()}`)
       this.#post(seed, error ?? new ErrorCode(NetdbErrors.hostNotFound, netdbCategory()), '')
       seed.retryAt = turn.now + this.settings.webSeedNameLookupRetry * 1000
       return
@@ -198,6 +225,7 @@ export class WebSeeds implements WebSeedReports {
     }
     const port = portOf(parts)
     seed.endpoints = allowed.map((address): Endpoint => [address, port])
+    for (const endpoint of seed.endpoints) logTorrent(this.#torrent, () => `  -> ${endpointToString(endpoint)}`)
     if (seed.peer === null && this.#mayConnect) this.#connectTo(seed, parts, seed.endpoints[0]!)
   }
 
@@ -213,11 +241,13 @@ export class WebSeeds implements WebSeedReports {
     }
     // a torrent must not be able to make us ask services of the local network for more than files
     if (this.settings.ssrfMitigation && address !== UNKNOWN_ADDRESS && isLocal(address) && parts.path.includes('?')) {
+      logTorrent(torrent, () => `*** SSRF MITIGATION BLOCKED WEB SEED: ${seed.url}`)
       this.#failed(seed, LibtorrentErrors.ssrfMitigation)
       this.#blocked(endpoint, PeerBlockedReason.ssrfMitigation)
       seed.disabled = true
       return
     }
+    logTorrent(torrent, () => `web seed connection started: [${endpointToString(endpoint)}] ${seed.url}`)
     const { list } = torrent.swarm
     if (seed.entry === null) seed.entry = list.addDetached(endpoint)
     else {

@@ -40,6 +40,8 @@ class World {
       disconnecting: false,
       amInterested: false,
       session: { counters: new Counters(), settings: { maxPieceCount: 1000 } },
+      logsMessages: false,
+      log() {},
       stats: { totalPayloadDownload: () => 0 },
       uploads: { onHave() {} },
       interest: { update() {}, begin() {}, end() {}, disconnectIfRedundant: () => false },

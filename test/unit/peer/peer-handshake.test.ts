@@ -82,6 +82,7 @@ class World {
     },
   }
   readonly handshake: PeerHandshake
+  log(): void {}
 
   constructor({ kind, outgoing, known = false, metadata = true }: Setup) {
     this.outgoing = outgoing

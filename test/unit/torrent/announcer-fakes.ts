@@ -72,6 +72,8 @@ export class FakeTorrent implements AnnouncerPort {
   /** `seconds since start: url event`. */
   readonly log: string[] = []
   readonly alerts: string[] = []
+  /** What it says of what it does, if anybody listens. */
+  story: string[] | null = null
   readonly found: { endpoints: readonly Endpoint[]; hosts: readonly TrackerPeer[]; version: number }[] = []
   readonly scrapes: string[] = []
   readonly votes: string[] = []
@@ -191,6 +193,9 @@ export class FakeTorrent implements AnnouncerPort {
   }
   externalAddress(from: TrackerSocket, address: string, trackerIp: string): void {
     this.votes.push(`${endpointToString(from.local)} ${address} ${trackerIp}`)
+  }
+  explain(text: () => string): void {
+    this.story?.push(text())
   }
   #alert(name: string, local: Endpoint, ...rest: unknown[]): void {
     this.alerts.push(`${name} ${endpointToString(local)} ${rest.join(' ')}`)

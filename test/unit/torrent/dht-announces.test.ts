@@ -35,7 +35,9 @@ class World {
       env: {
         settings: { useDhtAsFallback: false, announcePort: 0, enableIncomingUtp: false },
         alerts: { wants: () => false },
+        turn: { now: 0 },
         dht: {
+          isRunning: true,
           canAnnounce: true,
           announce: (infoHash: Sha1Hash, _port: number, _flags: number, found: (peers: Endpoint[]) => void) => {
             this.announced.push(infoHash.toString().slice(0, 2))
