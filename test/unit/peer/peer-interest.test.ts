@@ -26,6 +26,7 @@ function closedWith(state: Partial<typeof USELESS>): number | null {
     availability: { bitfieldReceived },
     host: { uploadOnly: rest.weUploadOnly, ready: rest.ready, geometry: rest.metadata ? {} : null },
     session: { settings: { closeRedundantConnections: rest.allowed } },
+    log() {},
     disconnect: (code: { value(): number }) => void (error = code.value()),
   }
   const closed = new PeerInterest(peer as unknown as PeerConnection, 0).disconnectIfRedundant()
