@@ -110,6 +110,7 @@ export class PieceProofs {
       }
       this.#unpark(piece, (p, hashes) => this.#host.parkedFailed(p, hashes))
     }
+    // what is had is not got again, so that waiting for the others would not end it
     const had = verdict.doubtful.find(piece => this.#host.havePiece(piece))
     if (had !== undefined) {
       this.#host.inconsistentHashes(had)
