@@ -35,7 +35,8 @@ export function writeTorrentFile(params: AddTorrentParams, flags = 0): Entry {
  * latest when it is complete: from what `saveResumeData` gives with `saveInfoDict`.
  *
  * @param flags combination of `WriteFlags`: `allowMissingPieceLayer` for v2 torrents of whose piece hashes nothing is
- *   known (others must ask peers for them), `noHttpSeeds` to leave out web seeds, `includeDhtNodes`
+ *   known (others must ask peers for them; who knows some, as `saveResumeData` does of a torrent that is on its way,
+ *   empties `merkleTrees`), `noHttpSeeds` to leave out web seeds, `includeDhtNodes`
  * @throws LibtorrentError `torrentMissingInfo` without metadata, `torrentMissingPieceLayer` if the trees of a v2
  *   torrent are not known, `torrentInvalidPieceLayer` if they are known in part or are wrong
  */

@@ -19,6 +19,7 @@ import { DiskWatch } from './disk-watch.ts'
 import type { PeerRef } from './downloading-pieces.ts'
 import { FileProgress } from './file-progress.ts'
 import type { HashTrees } from './hash-trees.ts'
+import { type LayerHost, LayerMaker } from './layer-maker.ts'
 import type { PickerLoops } from './pick-blocks.ts'
 import { viewDownloads } from './picker-views.ts'
 import { type CommitHost, PieceCommits } from './piece-commits.ts'
@@ -28,7 +29,7 @@ import { PieceTransfers } from './piece-transfers.ts'
 import { applyPiecePriorities, Priorities } from './priorities.ts'
 
 /** What the content tells its torrent. All inside a turn. */
-export interface ContentHost extends CommitHost {
+export interface ContentHost extends CommitHost, LayerHost {
   /** A block is not what its hash says, which is known already. It is open again. */
   blockFailed(piece: PieceIndex, block: BlockIndex, from: PeerRef): void
 }
@@ -47,6 +48,8 @@ export class Content {
   readonly priorities: Priorities
   /** `null` if there are no v2 hashes. */
   readonly proofs: PieceProofs | null
+  /** `null` if there are no v2 hashes. */
+  readonly layers: LayerMaker | null
   /** What becomes of pieces that are whole. */
   readonly commits: PieceCommits
   fileProgress: FileProgress | null = null
@@ -87,6 +90,7 @@ export class Content {
     this.#diskWatch = new DiskWatch(turn, stalled => disk.slots.setStalled(this.storage!, stalled))
     this.commits = new PieceCommits(this, host, disk, turn, this.#diskWatch)
     this.proofs = trees === null ? null : new PieceProofs(trees, this.files, this.commits)
+    this.layers = this.proofs === null ? null : new LayerMaker(this, this.proofs, host, disk, turn)
     this.#host = host
     this.#disk = disk
     this.#turn = turn
@@ -132,6 +136,7 @@ export class Content {
     )
     for (const [piece, bytes] of this.geometry.paddingOfPieces()) picker.setPadBytes(piece, bytes)
     if (this.haveAll) picker.weHaveAll()
+    picker.judgedByBlock = piece => this.proofs?.watches(piece) === true
     this.picker = picker
     this.fileProgress = new FileProgress(this.files, piece => picker.havePiece(piece))
     if (!this.priorities.allDefault) applyPiecePriorities(picker, this.priorities.piecePriorities(), picker.numPieces)
@@ -184,6 +189,7 @@ export class Content {
     const picker = this.needPicker()
     if (!picker.isFlushed(piece)) return
     picker.weDontHave(piece)
+    this.proofs?.trees.forgetPieceRoot(piece)
     this.fileProgress?.pieceLost(piece)
     this.haveAll = false
   }

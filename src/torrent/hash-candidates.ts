@@ -37,6 +37,10 @@ export class HashCandidates {
     return this.#pages.size * Math.min(PAGE, this.#pieces) * (HASH_SIZE + 1)
   }
 
+  has(piece: number): boolean {
+    return this.#get(piece) !== null
+  }
+
   set(piece: number, root: Uint8Array): void {
     const number = Math.floor(piece / PAGE)
     let page = this.#pages.get(number)

@@ -177,6 +177,13 @@ export class HashTrees {
     return verdict
   }
 
+  /** Whether the hash of the piece is known, or one computed from its data waits to be proven. Padding has none. */
+  hasRoot(piece: PieceIndex): boolean {
+    if (this.pieceRoot(piece) !== null) return true
+    const file = this.#files.fileIndexAtPiece(piece)
+    return this.#candidates.get(file)?.has(this.#inFile(file, piece)) === true
+  }
+
   /** The data of the piece is gone or doubtful. */
   forgetPieceRoot(piece: PieceIndex): void {
     if (this.#candidates.size === 0) return

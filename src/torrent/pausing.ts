@@ -146,6 +146,7 @@ export class Pausing {
       if (torrent.autoManaged) env.registry.triggerAutoManage()
       torrent.checker.resume()
     } else torrent.announcing.start()
+    torrent.content?.layers?.look()
     torrent.listsChanged()
     torrent.swarm.connectBoost()
   }

@@ -18,7 +18,7 @@ export const PickOption = Object.freeze({
   rarestFirst: 1,
   /** The most common pieces first; the last ones first if sequential. For slow peers. */
   reverse: 2,
-  /** Only pieces that no one but this peer has contributed to, so that a bad one has one culprit. */
+  /** Only pieces that no one but this peer has contributed to, or that are judged by block: a bad one has one culprit. */
   onParole: 4,
   /** Finish pieces in flight before opening new ones. */
   prioritizePartials: 8,
@@ -63,6 +63,8 @@ export interface PickSource {
   blocksInPiece(piece: PieceIndex): number
   /** Blocks that are not all padding. */
   payloadBlocks(piece: PieceIndex): number
+  /** Each block of it is judged by itself: who sent a bad one is known, whoever sent the others. */
+  judgedByBlock(piece: PieceIndex): boolean
 }
 
 /** 4 MiB of blocks. */
@@ -478,7 +480,7 @@ export class BlockChooser {
         if (state === BlockState.requested && peer !== NO_PEER) exclusiveActive = false
       }
     }
-    if (onParole && !exclusive) return
+    if (onParole && !exclusive && !this.#source.judgedByBlock(dp.index)) return
     if (this.#contiguous === 0) first = 0
 
     // Somebody else is on this piece and it has no run as long as wished for: only if nothing better is found.

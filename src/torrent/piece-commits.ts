@@ -45,7 +45,7 @@ export interface CommitHost {
   pieceDoubted(piece: PieceIndex, from: readonly PeerRef[], blockHashes: Uint8Array | null): void
   /** The hashes of the blocks of a piece that is not had have become known. */
   blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void
-  /** v1 and v2 hashes of a hybrid torrent do not agree. */
+  /** A piece that was right by its v1 hash, or by what resume data says, is not by its v2 hash. */
   inconsistentHashes(piece: PieceIndex): void
   /** A write failed. The blocks it was about are open again. */
   writeFailed(error: DiskError, piece: PieceIndex): void

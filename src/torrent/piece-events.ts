@@ -103,6 +103,24 @@ export class PieceEvents implements ContentHost {
     this.#torrent.inconsistentHashes(piece)
   }
 
+  get mayMakeLayers(): boolean {
+    const { ready, isPaused, aborted, seedMode, errors } = this.#torrent
+    // in seed mode nothing is hashed before it is asked for
+    return ready && !isPaused && !aborted && seedMode === null && !errors.code.failed() && !this.hashChecksDisabled
+  }
+
+  layersGrew(): void {
+    this.#torrent.needSave.progress()
+  }
+
+  pieceSpoilt(_piece: PieceIndex): void {
+    this.#torrent.checker.forceRecheck()
+  }
+
+  readFailed(error: DiskError): void {
+    this.#torrent.errors.disk(error, 'read')
+  }
+
   #logFinished(piece: PieceIndex, outcome: string): void {
     const torrent = this.#torrent
     const size = () => torrent.content!.geometry.pieceSize(piece)
@@ -118,6 +136,7 @@ export class PieceEvents implements ContentHost {
     const torrent = this.#torrent
     const { alerts } = torrent.env
     if (alerts.wants(FileCompletedAlert)) alerts.post(new FileCompletedAlert(torrent, file))
+    torrent.content!.layers?.fileCompleted(file)
   }
 
   wantedComplete(): void {

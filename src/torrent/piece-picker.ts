@@ -45,6 +45,8 @@ export class PiecePicker {
   /** Between which pieces there is something to pick. */
   readonly cursors: PickCursors
   readonly #chooser: BlockChooser
+  /** Pieces of which each block is judged by itself: peers on parole may have a part in them, whoever sent the rest. */
+  judgedByBlock: (piece: PieceIndex) => boolean = () => false
 
   /**
    * @param totalSize   bytes of the torrent, above 0

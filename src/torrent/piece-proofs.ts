@@ -23,7 +23,7 @@ export interface ProofHost {
   parkedFailed(piece: PieceIndex, blockHashes: Uint8Array | null): void
   /** A piece that waited is one of several of which one at least is wrong; nobody can say which. */
   parkedDoubted(piece: PieceIndex, blockHashes: Uint8Array | null): void
-  /** Its v1 hash was right, and its v2 hash is not. */
+  /** It is had, so its v1 hash was right if that was looked at; and its v2 hash is not. */
   inconsistentHashes(piece: PieceIndex): void
   /** The hashes of the blocks of a piece that is not had have become known. */
   blockHashesKnown(piece: PieceIndex, hashes: Uint8Array): void
@@ -110,8 +110,10 @@ export class PieceProofs {
       }
       this.#unpark(piece, (p, hashes) => this.#host.parkedFailed(p, hashes))
     }
-    if (verdict.doubtful.length > 0 && verdict.doubtful.every(piece => this.#host.havePiece(piece))) {
-      this.#host.inconsistentHashes(verdict.doubtful[0]!)
+    // what is had is not got again, so that waiting for the others would not end it
+    const had = verdict.doubtful.find(piece => this.#host.havePiece(piece))
+    if (had !== undefined) {
+      this.#host.inconsistentHashes(had)
       return
     }
     for (const piece of verdict.doubtful) if (this.#parked.has(piece)) this.#doubtful.add(piece)

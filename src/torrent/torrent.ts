@@ -288,6 +288,7 @@ export class Torrent implements SwarmHost, AlertTorrent {
     for (const peer of this.swarm.connections.slice()) peer.hostReady()
     this.announcing.start()
     this.webSeeds.connect()
+    content.layers?.look()
     this.listsChanged()
   }
 
@@ -369,14 +370,21 @@ export class Torrent implements SwarmHost, AlertTorrent {
     if (checkFiles) {
       this.content!.haveAll = false
       this.checker.forceRecheck()
-    }
+    } else this.content!.layers?.look()
     this.listsChanged()
   }
 
   // ---- pieces ------------------------------------------------------------------------------------
 
-  /** The v1 and the v2 hashes of a hybrid torrent do not go together. */
+  /**
+   * A piece that is had is not what its v2 hash says: the v1 and the v2 hashes of a hybrid torrent do not go together. If
+   * no v1 hashes are looked at, it was only said to be there, by resume data.
+   */
   inconsistentHashes(piece: PieceIndex): void {
+    if (!this.content!.checksV1) {
+      this.checker.forceRecheck()
+      return
+    }
     const file = this.content!.files.fileIndexAtPiece(piece)
     this.errors.set(libtorrentError(LibtorrentErrors.torrentInconsistentHashes), file)
     this.content!.forgetPieces()

@@ -315,6 +315,10 @@ describe('writeTorrentFile', () => {
     expect(codeOf(() => writeTorrentFile(p))).toBe(LibtorrentErrors.torrentMissingPieceLayer)
     p.merkleTrees = trees.map(() => new Uint8Array(0))
     expect(codeOf(() => writeTorrentFile(p))).toBe(LibtorrentErrors.torrentInvalidPieceLayer)
+    // the flag is for params without trees only, as in libtorrent
+    expect(codeOf(() => writeTorrentFile(p, WriteFlags.allowMissingPieceLayer))).toBe(
+      LibtorrentErrors.torrentInvalidPieceLayer,
+    )
   })
 
   test('files with the same content share a piece layer', () => {

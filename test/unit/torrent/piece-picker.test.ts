@@ -209,6 +209,16 @@ describe('pieces in flight', () => {
     expect(pieces).toEqual([1])
   })
 
+  test('a peer on parole also gets pieces of which each block is judged by itself', () => {
+    const picker = setup(3, { availability: '111' })
+    picker.markAsDownloading(0, 0, 2)
+    picker.markAsDownloading(2, 0, 2)
+    const asked = () => pick(picker, bits('* *'), 10, rarestFirst | onParole | prioritizePartials, { peer: 1 }).pieces
+    expect(asked()).toEqual([])
+    picker.judgedByBlock = piece => piece === 2
+    expect(asked()).toEqual([2])
+  })
+
   test('pieces asked of slow peers only rank behind open ones, until a fast peer joins', () => {
     const picker = setup(3, { availability: '222' })
     picker.markAsDownloading(1, 0, 1, reverse)

@@ -134,6 +134,17 @@ describe('pieces that do not add up', () => {
     expect(host.told).toHaveLength(3)
   })
 
+  test('show that one is wrong that is had, if one of them is', () => {
+    const { host, proofs } = world(4, file)
+    host.had.add(1)
+    for (let piece = 0; piece < 3; piece++) {
+      const verdict = proofs.judge(piece, piece === 1 ? new Uint8Array(32).fill(9) : file.pieceRoot(piece))
+      if (piece !== 1) proofs.park(piece, null)
+      proofs.settle(verdict, piece)
+    }
+    expect(host.told).toEqual(['inconsistent 1'])
+  })
+
   test('are given up after a minute and several refusals', () => {
     const { host, proofs } = doubtful()
     for (let i = 0; i < 3; i++) proofs.hashesRefused(i * 100_000)
