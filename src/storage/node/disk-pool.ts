@@ -50,7 +50,7 @@ const READ_BUDGET = 32 << 20
 /** What {@link createNodeDisk} needs. */
 export interface NodeDiskOptions {
   readonly settings: DiskSettings
-  /** Every batch of callbacks runs inside this; the engine's door. */
+  /** Every batch of callbacks runs inside this; the engine's door. Errors of the disk itself are thrown inside it too. */
   readonly turn?: (fn: () => void) => void
   /** Bytes of the read cache; 32 MiB if absent. */
   readonly readCacheBytes?: number
@@ -89,6 +89,10 @@ class NodeDisk implements DiskIo {
       segments: () => [this.#slab.segments(), this.#readSlab.segments()],
       turn,
       fenceEnded: job => this.#limit(job.storage),
+      crashed: error =>
+        turn(() => {
+          throw error
+        }),
     })
     this.#slab = new Slab({
       budgetBytes: writeBudget(options.settings),
