@@ -389,6 +389,40 @@ describe('moving, renaming, deleting', () => {
     result.release()
   })
 
+  test('of two files with the same name the first one is written, also when it is not open', async () => {
+    const two = new MadeLayout(PIECE, [
+      { path: 't/a', size: PIECE },
+      { path: 't/b', size: PIECE },
+    ])
+    const content = contentOf(two)
+    const renamed = new Map([
+      [0, 'x/same'],
+      [1, `${root}//x/./same`],
+    ])
+    const storage = disk.addStorage(optionsFor(two, root, { renamed }))
+    const collision = ['torrent file collides with file from another torrent', 'file_open', 1]
+    expect(told((await commit(storage, two, content, 1)).error)).toEqual(collision)
+    expect((await commit(storage, two, content, 0)).error).toBeNull()
+    await run<[DiskError | null]>(done => disk.releaseFiles(storage, done))
+    expect(told((await commit(storage, two, content, 1)).error)).toEqual(collision)
+    expect(fs.readFileSync(path.join(root, 'x/same')).equals(fileBytes(two, content, 0))).toBe(true)
+    expect(await run<[DiskError | null]>(done => disk.renameFile(storage, 1, 'x/other', done))).toEqual([null])
+    expect((await commit(storage, two, content, 1)).error).toBeNull()
+    expect(fs.readFileSync(path.join(root, 'x/same')).equals(fileBytes(two, content, 0))).toBe(true)
+    expect(fs.readFileSync(path.join(root, 'x/other')).equals(fileBytes(two, content, 1))).toBe(true)
+  })
+
+  test('two torrents that name one file in two ways do not both write it', async () => {
+    const one = disk.addStorage(optionsFor(FILES, root, { renamed: new Map([[0, `${root}/./same`]]) }))
+    const two = disk.addStorage(optionsFor(FILES, root, { renamed: new Map([[0, 'x//../same']]) }))
+    expect((await commit(one, FILES, CONTENT, 0)).error).toBeNull()
+    expect(told((await commit(two, FILES, CONTENT, 0)).error)).toEqual([
+      'torrent file collides with file from another torrent',
+      'file_open',
+      0,
+    ])
+  })
+
   test('a directory where a file should be is not renamed', async () => {
     const storage = disk.addStorage(optionsFor(FILES, root))
     fs.mkdirSync(path.join(root, FILES.filePath(1), 'mine'), { recursive: true })
