@@ -272,11 +272,6 @@ export class PeerConnection implements PeerLinkOwner {
     this.host?.alert(this, notice)
   }
 
-  /** Puts a line into the log of this connection, if anyone reads it. */
-  log(direction: LogNotice['direction'], event: LogNotice['event'], text = ''): void {
-    if (this.logsMessages) this.logMessage({ kind: 'log', direction, event, text })
-  }
-
   linkCrashed(error: unknown): void {
     this.session.crashed(error, `peer ${this.endpoint[0]}:${this.endpoint[1]}`)
     this.disconnect(libtorrentError(LibtorrentErrors.noError), Operation.unknown, Severity.peerError)

@@ -140,8 +140,6 @@ export interface PeerHost {
   leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null
   /** The slots that `leaseRun` gave are full. */
   runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, slots: readonly Slot[]): void
-  /** More bytes of a block came. */
-  payloadReceived(): void
   wasted(bytes: number, reason: WasteReason): void
 
   /** Judges a request: 0 serve, 1 invalid, 2 wait. @see RequestVerdict */

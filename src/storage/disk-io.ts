@@ -373,6 +373,3 @@ export interface DiskIo {
   /** Ends the jobs there are, then all workers. `done` is the last callback. */
   close(done: () => void): void
 }
-
-/** Bit per piece: what is known to be whole. */
-export type HavePieces = Bitfield

@@ -287,10 +287,6 @@ export class PeerGate implements PeerHost {
     if (env.disk.slots.underPressure && !content!.writing) content!.spill(env.turn.now, SPILL_BLOCKS)
   }
 
-  payloadReceived(): void {
-    this.#torrent.stateUpdated()
-  }
-
   wasted(bytes: number, reason: WasteReason): void {
     const { env } = this.#torrent
     this.#torrent.redundantBytes += bytes

@@ -74,14 +74,6 @@ export class TrackerManager {
     for (const job of late) if (job.deadline <= now) job.timeOut()
   }
 
-  /** When `tick` has something to do next; `Infinity` if nothing is in flight. */
-  nextDeadline(): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const job of this.#http) next = Math.min(next, job.deadline)
-    for (const job of this.#udp) next = Math.min(next, job.deadline)
-    return next
-  }
-
   /** The session closes: aborts all but `stopped` announces and takes no others any more. */
   stop(): void {
     this.#stopped = true

@@ -523,7 +523,6 @@ describe('counts', () => {
     expect(picker.counts.have()).toEqual({ numPieces: 2, padBytes: 0, lastPiece: false })
     expect(picker.counts.haveWant()).toEqual({ numPieces: 1, padBytes: 0, lastPiece: false })
     expect(picker.counts.bytesOf(picker.counts.want())).toBe(2 * PIECE + BLOCK)
-    expect(picker.counts.bytesOf(picker.counts.allPieces())).toBe(picker.totalSize)
     expect([picker.counts.numWantLeft(), picker.counts.isFinished(), picker.counts.isSeeding()]).toEqual([
       2,
       false,
