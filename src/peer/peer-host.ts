@@ -75,8 +75,6 @@ export interface PeerHost {
   /** Nothing more is wanted. */
   readonly uploadOnly: boolean
   readonly isSeed: boolean
-  readonly isFinished: boolean
-  readonly aborted: boolean
   readonly gracefulPause: boolean
   readonly uploadMode: boolean
   /** Only peers of its trackers may know of it: no exchange of metadata or peers. @see BEP 27 */

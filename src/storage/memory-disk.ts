@@ -212,8 +212,6 @@ class MemoryDisk implements DiskIo {
     this.#simple(storage, done)
   }
 
-  clearPiece(): void {}
-
   openFiles(): readonly OpenFile[] {
     return []
   }

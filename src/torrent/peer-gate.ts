@@ -47,12 +47,6 @@ export class PeerGate implements PeerHost {
   get isSeed(): boolean {
     return this.#torrent.isSeed
   }
-  get isFinished(): boolean {
-    return this.#torrent.isFinished
-  }
-  get aborted(): boolean {
-    return this.#torrent.aborted
-  }
   get gracefulPause(): boolean {
     return this.#torrent.pausing.graceful
   }

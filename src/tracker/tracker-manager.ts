@@ -89,13 +89,6 @@ export class TrackerManager {
     for (const job of [...this.#udp, ...this.#http]) if (goes(job)) job.abort()
   }
 
-  /** The requester is gone: its requests go on, nobody is told. */
-  forget(requester: TrackerRequester): void {
-    for (const job of this.#http) if (job.requester === requester) job.requester = null
-    for (const job of this.#udp) if (job.requester === requester) job.requester = null
-    for (const job of this.#queue) if (job.requester === requester) job.requester = null
-  }
-
   /** Requests in flight, the queue not counted. */
   get numRequests(): number {
     return this.#http.size + this.#udp.length

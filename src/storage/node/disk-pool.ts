@@ -314,11 +314,6 @@ class NodeDisk implements DiskIo {
     this.#fenced('stop', storage, true, nothingToDo, error => done(error))
   }
 
-  clearPiece(storage: StorageHandle, piece: PieceIndex): void {
-    const state = this.#usable(storage)
-    if (state !== null) this.#cache.dropPiece(state.id, piece, state.pieceSize(piece))
-  }
-
   openFiles(storage: StorageHandle): readonly OpenFile[] {
     return this.#engine.openFiles.list(storage.id)
   }

@@ -16,7 +16,6 @@ import {
 
 /** What the pool sees of a job. */
 export interface PoolJob {
-  readonly storageId: number
   /** Long sequential work; fewer of these are given ahead, so that a short job need not wait for many. */
   readonly bulk: boolean
 }

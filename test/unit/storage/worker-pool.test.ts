@@ -114,7 +114,7 @@ function make(regular: number, most: number): WorkerPool<TestJob> {
 }
 
 function job(name: string, bulk = false): TestJob {
-  return { name, storageId: 1, bulk }
+  return { name, bulk }
 }
 
 /** Any job will do: workers here do not look into it. */
