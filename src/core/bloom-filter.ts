@@ -22,10 +22,6 @@ export class BloomFilter {
     return hasBits(hash, this.#bits)
   }
 
-  clear(): void {
-    this.#bits.fill(0)
-  }
-
   /** An estimate of how many members there are. */
   size(): number {
     const bits = this.#bits.length * 8

@@ -14,8 +14,6 @@ export type PieceIndex = Branded<'piece'>
 export type FileIndex = Branded<'file'>
 /** Index of a 16 KiB block inside its piece. */
 export type BlockIndex = Branded<'block'>
-/** Place in the download queue, 0 first; -1 for torrents that are not queued (seeds). */
-export type QueuePosition = Branded<'queue'>
 /** Identity of a torrent within its session; never reused. */
 export type TorrentId = Branded<'torrent'>
 

@@ -16,11 +16,6 @@ export function readInt32(b: Uint8Array, at: number): number {
   return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!
 }
 
-/** As a `number`: exact up to 2^53, rounded beyond. */
-export function readUint64(b: Uint8Array, at: number): number {
-  return readUint32(b, at) * 0x100000000 + readUint32(b, at + 4)
-}
-
 export function writeUint16(b: Uint8Array, at: number, value: number): void {
   b[at] = value >>> 8
   b[at + 1] = value

@@ -111,16 +111,6 @@ export function endpointToString(endpoint: Endpoint): string {
   return isV6(endpoint[0]) ? `[${endpoint[0]}]:${endpoint[1]}` : `${endpoint[0]}:${endpoint[1]}`
 }
 
-/** Reads `1.2.3.4:80` and `[::1]:80`. @returns `null` if it is neither */
-export function parseEndpoint(text: string): Endpoint | null {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
-  if (match === null) return null
-  const address = parseAddress(match[1] ?? match[2]!)
-  const port = Number(match[3])
-  if (address === null || port > 65535 || (match[1] !== undefined) !== isV6(address)) return null
-  return [address, port]
-}
-
 export function endpointsEqual(a: Endpoint, b: Endpoint): boolean {
   return a[1] === b[1] && a[0] === b[0]
 }

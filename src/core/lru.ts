@@ -10,10 +10,6 @@ export class Lru<K, V> {
     this.#onEvict = onEvict
   }
 
-  get size(): number {
-    return this.#map.size
-  }
-
   /** Marks the entry as just used. */
   get(key: K): V | undefined {
     const value = this.#map.get(key)
@@ -35,13 +31,5 @@ export class Lru<K, V> {
 
   delete(key: K): boolean {
     return this.#map.delete(key)
-  }
-
-  clear(): void {
-    this.#map.clear()
-  }
-
-  entries(): IterableIterator<[K, V]> {
-    return this.#map.entries()
   }
 }

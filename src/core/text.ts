@@ -47,24 +47,6 @@ export function unescapeBytes(text: string): Uint8Array | null {
 
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
-/** Without padding. */
-export function encodeBase32(bytes: Uint8Array): string {
-  let out = ''
-  let bits = 0
-  let value = 0
-  for (const b of bytes) {
-    value = (value << 8) | b
-    bits += 8
-    while (bits >= 5) {
-      bits -= 5
-      out += BASE32[(value >>> bits) & 31]
-    }
-    value &= (1 << bits) - 1
-  }
-  if (bits > 0) out += BASE32[(value << (5 - bits)) & 31]
-  return out
-}
-
 /** Either case, padding allowed at the end. @returns `null` on any other character */
 export function decodeBase32(text: string): Uint8Array | null {
   const digits = text.replace(/=+$/, '').toUpperCase()

@@ -2,7 +2,6 @@
 
 import { readInt32 } from '../core/bytes.ts'
 import type { Sha1Hash } from '../core/digest.ts'
-import { isV4, sameNetwork } from '../core/endpoint.ts'
 import type { NodeEntry } from './node-entry.ts'
 import { byteAtBit } from './node-id.ts'
 
@@ -56,11 +55,6 @@ export function allInSameBucket(nodes: readonly NodeEntry[], id: Sha1Hash, bucke
   const bit = id.view()[at]! & mask
   for (const node of nodes) if ((node.id.view()[at]! & mask) !== bit) return false
   return true
-}
-
-/** Whether two addresses of one family are in the same /24 (IPv4) or /64 (IPv6): too close to trust both. */
-export function compareIpCidr(a: string, b: string): boolean {
-  return sameNetwork(a, b, isV4(a) ? 24 : 64)
 }
 
 /** Puts replacements that have answered in use while there is room, the best first. */

@@ -1,7 +1,6 @@
 /** Items that the DHT stores (BEP 44): immutable ones, and mutable ones signed by their owner. */
 
 import { bdecode } from '../bencode/bdecode.ts'
-import type { BdecodeNode } from '../bencode/bdecode-node.ts'
 import { bencode } from '../bencode/bencode.ts'
 import type { Entry } from '../bencode/entry.ts'
 import { concatBytes, textToBytes } from '../core/bytes.ts'
@@ -20,12 +19,6 @@ export const PUBLIC_KEY_SIZE = 32
 export const SIGNATURE_SIZE = 64
 
 const NO_BYTES = new Uint8Array(0)
-
-/** The exact value of an integer node; 0 if it does not fit 64 bits with sign. */
-export function sequenceNumberOf(node: BdecodeNode): SequenceNumber {
-  const rounded = node.intValue()
-  return Number.isSafeInteger(rounded) ? rounded : node.bigIntValue()
-}
 
 /** Where an immutable item is stored. @param value bencoded */
 export function itemTargetId(value: Uint8Array): Sha1Hash {

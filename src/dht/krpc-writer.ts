@@ -18,10 +18,6 @@ export class KrpcWriter {
     this.#view = this.#buffer
   }
 
-  get length(): number {
-    return this.#at
-  }
-
   clear(): void {
     this.#at = 0
   }

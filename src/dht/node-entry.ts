@@ -61,10 +61,6 @@ export class NodeEntry {
     return this.endpoint[0]
   }
 
-  get port(): number {
-    return this.endpoint[1]
-  }
-
   /** Whether it ever answered us. */
   get pinged(): boolean {
     return this.timeoutCount !== NOT_PINGED
@@ -78,10 +74,6 @@ export class NodeEntry {
   /** Times in a row that it did not answer; 0 if it was never asked. */
   get failCount(): number {
     return this.timeoutCount === NOT_PINGED ? 0 : this.timeoutCount
-  }
-
-  setPinged(): void {
-    if (this.timeoutCount === NOT_PINGED) this.timeoutCount = 0
   }
 
   /** It did not answer. */

@@ -9,14 +9,6 @@ import { type Rng, randomBytes } from '../core/rng.ts'
 /** Bytes of a node id. */
 export const NODE_ID_SIZE = 20
 
-/** The XOR of two ids: how far apart they are. */
-export function distance(a: Sha1Hash, b: Sha1Hash): Sha1Hash {
-  const out = a.toBytes()
-  const other = b.view()
-  for (let i = 0; i < NODE_ID_SIZE; i++) out[i]! ^= other[i]!
-  return new Sha1Hash(out)
-}
-
 /** Whether `a` is strictly closer to `target` than `b` is. */
 export function closerTo(target: Sha1Hash, a: Sha1Hash, b: Sha1Hash): boolean {
   return closerAt(target.view(), 0, a.view(), b.view())
@@ -54,11 +46,6 @@ export function minDistanceExp(id: Sha1Hash, ids: readonly Sha1Hash[]): number {
   let min = 160
   for (const other of ids) min = Math.min(min, distanceExp(id, other))
   return min
-}
-
-/** Whether the bits under `mask` of the byte that starts `offset` bits into the id are `prefix`. */
-export function matchingPrefix(id: Sha1Hash, mask: number, prefix: number, offset: number): boolean {
-  return (byteAtBit(id.view(), offset) & mask) === prefix
 }
 
 /** Eight bits from bit `offset` on; zeros beyond the end. */

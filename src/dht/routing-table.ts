@@ -266,20 +266,6 @@ export class RoutingTable {
     return { nodes, replacements, confirmed }
   }
 
-  /** An estimate of how many nodes the whole network has. */
-  numGlobalNodes(): number {
-    let full = 0
-    let size = 0
-    for (const bucket of this.#buckets.all) {
-      size = bucket.live.length
-      if (size < this.bucketSize) break
-      full++
-    }
-    if (full === 0) return 1 + size
-    if (size < Math.trunc(this.bucketSize / 2)) return 2 ** full * this.bucketSize
-    return 2 ** (full + 1) * size
-  }
-
   /** How far down from the farthest the buckets are at least half full; -1 without buckets. */
   depth(): number {
     const half = Math.trunc(this.bucketSize / 2)

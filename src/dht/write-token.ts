@@ -7,8 +7,6 @@ import { SIPHASH_KEY_SIZE, SipKey, sipHash32 } from '../core/siphash.ts'
 
 /** Bytes of a token. */
 export const WRITE_TOKEN_SIZE = 4
-/** How often `rotate()` should be called, ms: a token is good for one to two times as long. */
-export const WRITE_TOKEN_ROTATION = 5 * 60 * 1000
 
 const HASH_SIZE = 20
 const MAX_ADDRESS = 64
@@ -37,7 +35,7 @@ export class WriteTokens {
     this.#previous = this.#newKey()
   }
 
-  /** Starts to use another key. */
+  /** Starts to use another key: a token is good for one to two times as long as this is not called. */
   rotate(): void {
     this.#previous = this.#current
     this.#current = this.#newKey()

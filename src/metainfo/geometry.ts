@@ -92,16 +92,6 @@ export class Geometry {
     return p !== null && start >= 0 && length > 0 && start + length <= this.pieceSize(p)
   }
 
-  /** Where a piece starts in the torrent, in bytes. */
-  pieceOffset(piece: PieceIndex): number {
-    return piece * this.pieceLength
-  }
-
-  /** The file in which a piece starts. */
-  firstFileOfPiece(piece: PieceIndex): FileIndex {
-    return this.files.fileIndexAtPiece(piece) as FileIndex
-  }
-
   /** The file in which a piece ends. */
   lastFileOfPiece(piece: PieceIndex): FileIndex {
     return this.files.lastFileIndexAtPiece(piece) as FileIndex
@@ -131,14 +121,5 @@ export class Geometry {
     const size = this.files.fileSize(file)
     if (size === 0) return new IndexRange(first, first)
     return new IndexRange(first, Math.floor((start + size - 1) / this.pieceLength) + 1)
-  }
-
-  /** The pieces that have bytes of no other file than this one. */
-  piecesOnlyOfFile(file: FileIndex): IndexRange {
-    const start = this.files.fileOffset(file)
-    const end = start + this.files.fileSize(file)
-    const first = Math.ceil(start / this.pieceLength)
-    const last = end === this.totalSize ? this.numPieces : Math.floor(end / this.pieceLength)
-    return new IndexRange(first, Math.max(first, last))
   }
 }

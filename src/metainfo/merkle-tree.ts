@@ -80,11 +80,6 @@ export class MerkleTree {
     this.#upper = new UpperTree(root, this.numPieces, this.pieceLevels)
   }
 
-  /** A view, 32 bytes. */
-  get root(): Uint8Array {
-    return this.#root
-  }
-
   /** Number of nodes, padding included. */
   get size(): number {
     return merkleNumNodes(2 ** this.levels)

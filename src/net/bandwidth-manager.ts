@@ -76,11 +76,6 @@ export class BandwidthManager {
     return this.#queuedBytes
   }
 
-  /** Linear in the queue: for tests and assertions. */
-  isQueued(socket: BandwidthSocket): boolean {
-    return this.#queue.some(r => r.socket === socket)
-  }
-
   /**
    * Asks for quota. A peer may have one queued request at a time.
    *
@@ -127,18 +122,6 @@ export class BandwidthManager {
       delay = Math.max(delay, channel.delayMs())
     }
     return delay
-  }
-
-  /** Milliseconds until none of the channels is in debt. */
-  delayMs(channels: readonly BandwidthChannel[]): number {
-    let delay = 0
-    for (let i = 0; i < channels.length; i++) delay = Math.max(delay, channels[i]!.delayMs())
-    return delay
-  }
-
-  /** Gives back what was granted and will not be used, as when a peer with quota left disconnects. */
-  returnQuota(channels: readonly BandwidthChannel[], bytes: number): void {
-    for (let i = 0; i < channels.length; i++) channels[i]!.returnQuota(bytes)
   }
 
   /** True if time changes anything: something is queued, or a limit is not at rest. */

@@ -71,10 +71,6 @@ export class BtLink implements PeerLink, StreamHandler, TurnEffect {
     return this.#stream.local
   }
 
-  get handshakeDone(): boolean {
-    return this.#handshake.done
-  }
-
   get unsentBytes(): number {
     return this.#buffer.bytes + this.#inFlight
   }

@@ -104,7 +104,7 @@ class LoggedMessages implements WireSink {
   }
 
   onHave(piece: number): void {
-    this.#log('have', `piece: ${piece}`)
+    this.#log('have', `piece: ${signed(piece)}`)
     this.#next?.onHave(piece)
   }
 
@@ -140,7 +140,7 @@ class LoggedMessages implements WireSink {
 
   onCancel(piece: number, begin: number, length: number): void {
     const block = Math.floor(begin / BLOCK_SIZE)
-    const text = `piece: ${piece} s: ${begin} l: ${length} b: ${block}`
+    const text = `piece: ${signed(piece)} s: ${signed(begin)} l: ${signed(length)} b: ${block}`
     this.#log('cancel', this.#isOutgoing ? text : blockText(piece, begin, length))
     this.#next?.onCancel(piece, begin, length)
   }
@@ -151,7 +151,7 @@ class LoggedMessages implements WireSink {
   }
 
   onSuggest(piece: number): void {
-    this.#log('suggestPiece', `piece: ${piece}`)
+    this.#log('suggestPiece', `piece: ${signed(piece)}`)
     this.#next?.onSuggest(piece)
   }
 
@@ -166,13 +166,13 @@ class LoggedMessages implements WireSink {
   }
 
   onReject(piece: number, begin: number, length: number): void {
-    const text = `piece: ${piece} | s: ${begin} | l: ${length}`
+    const text = `piece: ${signed(piece)} | s: ${signed(begin)} | l: ${signed(length)}`
     this.#log('reject', this.#isOutgoing ? text : blockText(piece, begin, length))
     this.#next?.onReject(piece, begin, length)
   }
 
   onAllowedFast(piece: number): void {
-    this.#log('allowedFast', `${piece}`)
+    this.#log('allowedFast', `${signed(piece)}`)
     this.#next?.onAllowedFast(piece)
   }
 
@@ -243,7 +243,7 @@ class LoggedMessages implements WireSink {
       case 'lt_donthave': {
         const piece = decodeDontHave(payload)
         if (piece === null) this.#log('dontHave', `ERROR: unexpected packet size: ${payload.length + 2}`)
-        else this.#log('dontHave', `piece: ${piece}`)
+        else this.#log('dontHave', `piece: ${signed(piece)}`)
         return
       }
       default:
@@ -258,7 +258,12 @@ class LoggedMessages implements WireSink {
   }
 }
 
+/** As libtorrent shows what it reads: pieces and offsets are signed there. */
+function signed(n: number): number {
+  return n | 0
+}
+
 /** Offsets and lengths of blocks are round in hexadecimal. */
 function blockText(piece: number, begin: number, length: number): string {
-  return `piece: ${piece} s: ${begin.toString(16)} l: ${length.toString(16)}`
+  return `piece: ${signed(piece)} s: ${begin.toString(16)} l: ${length.toString(16)}`
 }

@@ -105,8 +105,6 @@ export class PeerConnection implements PeerLinkOwner {
   /** Of the torrent it belongs to. */
   torrentId: TorrentId | null
   entry: PeerEntryLike | null = null
-  /** Its end is not to count as an attempt. */
-  #fastReconnect = false
   /** What the picker and the alerts know the peer by; set when it joins a torrent. */
   ref = 0
   pid = new Sha1Hash()
@@ -189,10 +187,6 @@ export class PeerConnection implements PeerLinkOwner {
     return this.link.kind
   }
 
-  get closed(): boolean {
-    return this.disconnecting
-  }
-
   get inHandshake(): boolean {
     return !this.handshake.done
   }
@@ -224,10 +218,6 @@ export class PeerConnection implements PeerLinkOwner {
 
   failed(): boolean {
     return this.#failed
-  }
-
-  fastReconnect(): boolean {
-    return this.#fastReconnect
   }
 
   totalPayloadDownload(): number {

@@ -75,8 +75,6 @@ export interface PeerHost {
   /** Nothing more is wanted. */
   readonly uploadOnly: boolean
   readonly isSeed: boolean
-  readonly isFinished: boolean
-  readonly aborted: boolean
   readonly gracefulPause: boolean
   readonly uploadMode: boolean
   /** Only peers of its trackers may know of it: no exchange of metadata or peers. @see BEP 27 */
@@ -140,8 +138,6 @@ export interface PeerHost {
   leaseRun(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, count: number): readonly Slot[] | null
   /** The slots that `leaseRun` gave are full. */
   runArrived(peer: PeerConnection, piece: PieceIndex, first: BlockIndex, slots: readonly Slot[]): void
-  /** More bytes of a block came. */
-  payloadReceived(): void
   wasted(bytes: number, reason: WasteReason): void
 
   /** Judges a request: 0 serve, 1 invalid, 2 wait. @see RequestVerdict */

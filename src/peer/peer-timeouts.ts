@@ -3,6 +3,7 @@
 import { libtorrentError } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { Operation } from '../core/operation.ts'
+import { DOWNLOAD_PAYLOAD, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'
 import type { PeerConnection } from './peer-connection.ts'
 import { NO_PIECE } from './super-seed-view.ts'
 
@@ -115,5 +116,3 @@ function end(peer: PeerConnection, error: LibtorrentErrors): true {
   peer.disconnect(libtorrentError(error), Operation.bittorrent)
   return true
 }
-
-import { DOWNLOAD_PAYLOAD, UPLOAD_PAYLOAD } from '../stats/transfer-stats.ts'

@@ -1,6 +1,7 @@
 /** UDP sockets of `node:dgram` as `Datagram`. */
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import type { AddressInfo } from 'node:net'
 import { type Endpoint, isV6, parseAddress } from '../core/endpoint.ts'
 import { type ErrorCode, errorCodeOf } from '../core/error-code.ts'
 import { Operation } from '../core/operation.ts'
@@ -179,13 +180,14 @@ function bind(socket: Socket, at: Endpoint, handler: DatagramHandler, done: Done
   }
   socket.on('error', failed)
   socket.on('listening', () => {
+    let bound: AddressInfo
     try {
       prepare()
+      bound = socket.address()
     } catch (error) {
       failed(error as Error)
       return
     }
-    const bound = socket.address()
     settled = true
     datagram = new NodeDatagram(socket, [parseAddress(bound.address) ?? bound.address, bound.port], handler)
     done(null, datagram)

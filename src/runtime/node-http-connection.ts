@@ -57,7 +57,7 @@ export class HttpConnection {
     }
     // A slow look-up is often queued behind another one: it gets twice the time.
     this.#startTimer(this.#options.timeoutMs * 2, Operation.hostnameLookup)
-    this.#resolver.resolve(this.#host, {}, (error, addresses) => this.#resolved(error, addresses))
+    this.#resolver.resolve(this.#host, {}, (error, addresses) => this.#enter(() => this.#resolved(error, addresses)))
   }
 
   /** Drops what is under way; no callback follows. A socket that was handed over is not touched. */
@@ -108,15 +108,17 @@ export class HttpConnection {
     this.#cancelDial = dial(
       { host, port, proxy, localAddress: this.#options.localAddress ?? null },
       {
-        connected: socket => {
-          this.#cancelDial = null
-          if (this.#proxy === null) this.#remoteAddress = parseAddress(socket.remoteAddress ?? '') ?? ''
-          if (this.#url.protocol === 'https:') this.#startTls(socket)
-          else this.#succeed(socket)
-        },
-        failed: (error, operation) => this.#attemptFailed(error, operation),
+        connected: socket => this.#enter(() => this.#connected(socket)),
+        failed: (error, operation) => this.#enter(() => this.#attemptFailed(error, operation)),
       },
     )
+  }
+
+  #connected(socket: Socket): void {
+    this.#cancelDial = null
+    if (this.#proxy === null) this.#remoteAddress = parseAddress(socket.remoteAddress ?? '') ?? ''
+    if (this.#url.protocol === 'https:') this.#startTls(socket)
+    else this.#succeed(socket)
   }
 
   #attemptFailed(error: ErrorCode, operation: Operation): void {
@@ -166,9 +168,18 @@ export class HttpConnection {
     this.#timer = setTimeout(() => {
       const error = libtorrentError(LibtorrentErrors.timedOut)
       this.#cancelDial?.()
-      if (operation === Operation.connect) this.#attemptFailed(error, operation)
+      if (operation === Operation.connect) this.#enter(() => this.#attemptFailed(error, operation))
       else this.#fail(error, operation)
     }, ms)
+  }
+
+  /** The door of its events: what is thrown, by a filter say, is the end of the request and not of the program. */
+  #enter(fn: () => void): void {
+    try {
+      fn()
+    } catch (error) {
+      this.#fail(errorCodeOf(error), Operation.exception)
+    }
   }
 
   #stopTimer(): void {

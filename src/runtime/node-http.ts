@@ -48,17 +48,18 @@ class NodeHttpRequest implements HttpRequest {
   }
 
   start(options: HttpRequestOptions, resolver: Resolver, kept: KeptLine | null): void {
-    load().then(
-      module => {
+    load()
+      .then(module => {
         if (this.#aborted) return
         this.#transfer = new module.HttpTransfer(options, this.#sink, resolver, kept)
         if (this.#paused) this.#transfer.pause()
         this.#transfer.start()
-      },
-      error => {
-        if (!this.#aborted) this.#sink.onError(errorCodeOf(error), Operation.exception)
-      },
-    )
+      })
+      .catch(error => {
+        if (this.#aborted) return
+        this.#transfer?.abort()
+        this.#sink.onError(errorCodeOf(error), Operation.exception)
+      })
   }
 
   pause(): void {

@@ -13,6 +13,12 @@ import { NodeStream } from './node-stream.ts'
 
 /** A proxy's answer to CONNECT may not have a longer head. */
 const MAX_HEAD_BYTES = 8 * 1024
+/**
+ * The length of a text has one byte in SOCKS5. The `socks` package throws on longer ones, from a socket's event.
+ *
+ * Deviation: libtorrent cuts host names too, and asks for a host that nobody meant.
+ */
+const MAX_SOCKS_TEXT = 255
 
 /** Receives what a {@link dial} led to. Exactly one of the two is called. */
 export interface DialResult {
@@ -47,8 +53,10 @@ export function dial(options: DialOptions, result: DialResult): CancelDial {
     attempt.watch(socket)
     socket.once('connect', () => {
       if (proxy === null) attempt.succeed(socket)
-      else if (isSocks(proxy.type)) socksHandshake(socket, options, proxy, attempt)
-      else httpConnect(socket, options, proxy, attempt)
+      else if (isSocks(proxy.type)) {
+        const failed = (error: unknown) => attempt.fail(badOptions(error), Operation.handshake)
+        socksHandshake(socket, options, proxy, attempt).catch(failed)
+      } else httpConnect(socket, options, proxy, attempt)
     })
   } catch (error) {
     queueMicrotask(() => attempt.fail(badOptions(error), Operation.connect))
@@ -131,8 +139,12 @@ function badOptions(error: unknown): ErrorCode {
 async function socksHandshake(socket: Socket, options: DialOptions, proxy: ProxyOptions, attempt: Attempt) {
   const { SocksClient } = await import('socks')
   if (attempt.done) return
+  if (Buffer.byteLength(options.host) > MAX_SOCKS_TEXT) {
+    attempt.fail(genericError(constants.errno.ENAMETOOLONG), Operation.handshake)
+    return
+  }
   const secret = proxy.type === ProxyType.socks5Pw
-  const userId = secret || proxy.type === ProxyType.socks4 ? { userId: proxy.username } : {}
+  const userId = secret || proxy.type === ProxyType.socks4 ? { userId: socksText(proxy.username) } : {}
   const client = new SocksClient({
     command: 'connect',
     destination: { host: options.host, port: options.port },
@@ -141,7 +153,7 @@ async function socksHandshake(socket: Socket, options: DialOptions, proxy: Proxy
       port: proxy.port,
       type: proxy.type === ProxyType.socks4 ? 4 : 5,
       ...userId,
-      ...(secret ? { password: proxy.password } : {}),
+      ...(secret ? { password: socksText(proxy.password) } : {}),
     },
     // The caller's own deadline comes first.
     timeout: 0x7fffffff,
@@ -150,6 +162,11 @@ async function socksHandshake(socket: Socket, options: DialOptions, proxy: Proxy
   // Listeners must be there before this event ends: bytes that followed the handshake come right after it.
   client.once('established', () => attempt.succeed(socket))
   client.connect(socket)
+}
+
+/** Names and passwords are cut, as libtorrent does. */
+function socksText(text: string): string {
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, MAX_SOCKS_TEXT), { stream: true })
 }
 
 /** Reply texts of the `socks` package and the codes libtorrent reports for them. */

@@ -76,10 +76,6 @@ export class NodeStream implements Stream {
     return this.#handler !== null
   }
 
-  get closed(): boolean {
-    return this.#closed
-  }
-
   setHandler(handler: StreamHandler): void {
     this.#handler = handler
   }

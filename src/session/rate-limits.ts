@@ -111,10 +111,6 @@ export class RateLimits implements LimitPort {
     return this.#port.torrent(id)
   }
 
-  get turn(): Turn {
-    return this.#port.turn
-  }
-
   /** Somebody waits for quota: time must pass for it. */
   wake(): void {
     if (this.#timer !== null || this.#closed) return

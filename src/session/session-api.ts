@@ -13,6 +13,7 @@ import type { PortFilter } from '../net/port-filter.ts'
 import type { SettingsPack } from '../settings/pack-type.ts'
 import { buildStatus } from '../torrent/status-builder.ts'
 import type { TorrentStatus } from '../torrent/torrent-status.ts'
+import { AlertIterator } from './alert-iterator.ts'
 import { SessionDht } from './session-dht.ts'
 import { SessionParams } from './session-params.ts'
 import { readSessionParams, SAVE_IP_FILTER, type SessionParamsDict, writeSessionParams } from './session-state.ts'
@@ -373,40 +374,26 @@ export class SessionBase extends SessionDht {
   }
 
   /**
-   * All alerts from now on, until the session is closed.
+   * All alerts from the first step of the iteration on, until the session is closed. `return()` ends it at once.
    *
    * ```ts
    * for await (const alert of session.alerts()) console.log(alert.message())
    * ```
    */
-  async *alerts(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Alert, void, void> {
-    const waiting: Alert[] = []
-    let wake: (() => void) | null = null
-    const stop = this.engine.alerts.listen(alerts => {
-      waiting.push(...alerts)
-      wake?.()
-    })
-    const onAbort = () => wake?.()
-    options.signal?.addEventListener('abort', onAbort)
-    this.#enders.add(onAbort)
-    try {
-      while (!options.signal?.aborted) {
-        const alert = waiting.shift()
-        if (alert !== undefined) {
-          yield alert
-          continue
-        }
-        if (this.#ended) return
-        await new Promise<void>(resolve => {
-          wake = resolve
-        })
-        wake = null
-      }
-    } finally {
-      stop()
-      this.#enders.delete(onAbort)
-      options.signal?.removeEventListener('abort', onAbort)
-    }
+  alerts(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Alert, void, void> {
+    return new AlertIterator(
+      {
+        listen: listener => this.engine.alerts.listen(listener),
+        whenEnded: fn => this.#whenEnded(fn),
+      },
+      options.signal,
+    )
+  }
+
+  #whenEnded(fn: () => void): () => void {
+    this.#enders.add(fn)
+    if (this.#ended) fn()
+    return () => this.#enders.delete(fn)
   }
 
   readonly #enders = new Set<() => void>()

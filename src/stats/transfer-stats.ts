@@ -61,11 +61,6 @@ export class TransferStats {
     return overhead
   }
 
-  /** Adds what another has counted since its last tick. */
-  add(other: TransferStats): void {
-    for (let channel = 0; channel < NUM_CHANNELS; channel++) this.#count(channel, other.#sinceTick[channel]!)
-  }
-
   /** Bytes from before, such as an earlier connection of the same peer: they count in the totals only. */
   addPrevious(downloaded: number, uploaded: number): void {
     this.#total[DOWNLOAD_PAYLOAD]! += downloaded
@@ -87,12 +82,6 @@ export class TransferStats {
     for (let channel = 0; channel < NUM_CHANNELS; channel++)
       if (this.#rate[channel] !== 0 || this.#sinceTick[channel] !== 0) return false
     return true
-  }
-
-  clear(): void {
-    this.#total.fill(0)
-    this.#sinceTick.fill(0)
-    this.#rate.fill(0)
   }
 
   /** @param channel one of the constants above */
@@ -141,14 +130,6 @@ export class TransferStats {
 
   totalPayloadDownload(): number {
     return this.#total[DOWNLOAD_PAYLOAD]!
-  }
-
-  totalProtocolUpload(): number {
-    return this.#total[UPLOAD_PROTOCOL]!
-  }
-
-  totalProtocolDownload(): number {
-    return this.#total[DOWNLOAD_PROTOCOL]!
   }
 
   #count(channel: number, bytes: number): void {

@@ -150,8 +150,6 @@ class DisabledDisk implements DiskIo {
     this.#answer(() => done(null))
   }
 
-  clearPiece(): void {}
-
   openFiles(): readonly OpenFile[] {
     return []
   }

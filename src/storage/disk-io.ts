@@ -362,9 +362,6 @@ export interface DiskIo {
   releaseFiles(storage: StorageHandle, done: (error: DiskError | null) => void): void
   /** Flushes, then closes the storage's open files. */
   stop(storage: StorageHandle, done: (error: DiskError | null) => void): void
-  /** Drops what the read cache has of a piece, after `jobs` on it are done. */
-  clearPiece(storage: StorageHandle, piece: PieceIndex): void
-
   openFiles(storage: StorageHandle): readonly OpenFile[]
   stats(): DiskStats
   applySettings(settings: DiskSettings): void
@@ -373,6 +370,3 @@ export interface DiskIo {
   /** Ends the jobs there are, then all workers. `done` is the last callback. */
   close(done: () => void): void
 }
-
-/** Bit per piece: what is known to be whole. */
-export type HavePieces = Bitfield

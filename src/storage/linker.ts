@@ -94,12 +94,13 @@ function* finishLink(state: StorageState, file: FileIndex, target: string, outco
   return outcome === LinkOutcome.linked
 }
 
-/** Unwanted files stay away: their place is the part file. */
+/** Unwanted files stay away: their place is the part file. So do those whose name is another file's. */
 function missingFiles(state: StorageState, links: readonly string[], sizes: readonly number[]): FileIndex[] {
   const out: FileIndex[] = []
   links.forEach((target, file) => {
     if (target === '' || file >= sizes.length || !isMissing(sizes[file]!)) return
     if (state.files.fileSize(file) === 0 || state.isPad(file) || state.priority(file) === 0) return
+    if (!state.ownsPath(file)) return
     out.push(file)
   })
   return out

@@ -30,6 +30,7 @@ import { type ImmediateDiskOptions, ImmediateJobs } from './immediate-disk.ts'
 import { MemoryStorage, shareFiles } from './memory-storage.ts'
 import type { Slot, SlotPool } from './slab.ts'
 import type { StorageState } from './storage-state.ts'
+import { renameCollision } from './storage-steps.ts'
 
 /** @see ImmediateDiskOptions */
 export function createMemoryDisk(options: ImmediateDiskOptions = {}): DiskIo {
@@ -179,8 +180,9 @@ class MemoryDisk implements DiskIo {
 
   renameFile(storage: StorageHandle, file: FileIndex, name: string, done: (error: DiskError | null) => void): void {
     this.#simple(storage, (error, state) => {
-      state?.rename(file, name)
-      done(error)
+      const taken = state === null ? null : renameCollision(state, file, name)
+      if (taken === null) state?.rename(file, name)
+      done(error ?? taken)
     })
   }
 
@@ -209,8 +211,6 @@ class MemoryDisk implements DiskIo {
   stop(storage: StorageHandle, done: (error: DiskError | null) => void): void {
     this.#simple(storage, done)
   }
-
-  clearPiece(): void {}
 
   openFiles(): readonly OpenFile[] {
     return []

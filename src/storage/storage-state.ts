@@ -9,6 +9,7 @@ import { FileFlags, StorageMode } from '../core/enums.ts'
 import type { DiskError, FileLayout, StorageHandle, StorageOptions } from './disk-io.ts'
 import { StorageQueue } from './disk-jobs.ts'
 import { PartMap, partEntryOffset } from './part-file.ts'
+import { PathOwners } from './path-owners.ts'
 import { SliceFlags, type WirePart, type WireSlices } from './worker-protocol.ts'
 import type { WriteClaims } from './write-claims.ts'
 
@@ -59,6 +60,9 @@ export class StorageState implements StorageHandle {
   /** Bit per file: brought to full size by this process. */
   #created: Uint8Array | null = null
   #part: PartMap | null = null
+  /** Which files have which path below which save path; made when a name was changed and is asked about. */
+  #owners: PathOwners | null = null
+  #ownersSavePath = ''
   /** The path asked for last, of which file, below which save path. */
   #path = ''
   #pathFile = -1
@@ -142,9 +146,53 @@ export class StorageState implements StorageHandle {
     this.#claims?.release(this.id)
   }
 
-  /** The file is about to be written to. @returns false if another storage does so under the same path */
+  /**
+   * The file is about to be written to.
+   *
+   * @returns false if another storage does so under the same path, or the path is another file's of this storage
+   */
   claim(file: FileIndex): boolean {
+    if (!this.ownsPath(file)) return false
     return this.#claims === null || this.#claims.take(this.path(file), this.id)
+  }
+
+  /**
+   * Whether what is under the file's path is the file's: of files with the same path it is the first one's. Names of
+   * metadata are all different; those that users give need not be.
+   */
+  ownsPath(file: FileIndex): boolean {
+    return this.#renamed === null || this.#pathOwners().owner(this.path(file)) === file
+  }
+
+  /** Whether another file has the path that the file would have with that name. */
+  isTaken(file: FileIndex, name: string): boolean {
+    return this.#pathOwners()
+      .filesAt(path.resolve(this.savePath, name))
+      .some(other => other !== file)
+  }
+
+  /** The first file that would come to lie on one with an absolute name below `savePath`; -1 if there is none. */
+  collisionUnder(savePath: string): FileIndex {
+    const fixed = new Set<string>()
+    for (const name of this.#renamed?.values() ?? []) if (path.isAbsolute(name)) fixed.add(path.normalize(name))
+    const count = fixed.size === 0 ? 0 : this.files.numFiles()
+    for (let file = 0; file < count; file++) {
+      if (this.isPad(file) || this.isElsewhere(file)) continue
+      if (fixed.has(this.pathUnder(file, savePath))) return file
+    }
+    return -1
+  }
+
+  #pathOwners(): PathOwners {
+    if (this.#owners === null || this.#ownersSavePath !== this.savePath) {
+      this.#owners = new PathOwners()
+      this.#ownersSavePath = this.savePath
+      const count = this.files.numFiles()
+      for (let file = 0; file < count; file++) {
+        if (!this.isPad(file)) this.#owners.add(this.pathUnder(file, this.savePath), file)
+      }
+    }
+    return this.#owners
   }
 
   setOtherNames(file: FileIndex, has: boolean): void {
@@ -173,15 +221,23 @@ export class StorageState implements StorageHandle {
     return this.#path
   }
 
+  /** In one form: names that differ by `./` or `//` give the same path. */
   pathUnder(file: FileIndex, savePath: string): string {
-    const name = this.name(file)
-    return path.isAbsolute(name) ? name : path.join(savePath, name)
+    return path.resolve(savePath, this.name(file))
+  }
+
+  /** Whether the file is where it is whatever the save path. */
+  isElsewhere(file: FileIndex): boolean {
+    return path.isAbsolute(this.name(file))
   }
 
   rename(file: FileIndex, name: string): void {
+    const owners = this.#ownersSavePath === this.savePath ? this.#owners : null
+    owners?.remove(this.path(file), file)
     this.#renamed ??= new Map()
     this.#renamed.set(file, name)
     this.#pathFile = -1
+    owners?.add(this.path(file), file)
     if (this.#created !== null) this.#created[file >> 3]! &= ~(1 << (file & 7))
   }
 

@@ -9,6 +9,7 @@ import { FileFlags, MoveFlags, Operation } from '../core/enums.ts'
 import { ErrorCode, errnoError, libtorrentError, systemCategory } from '../core/error-code.ts'
 import { LibtorrentErrors } from '../core/error-table.ts'
 import { DiskFailure } from './disk-error.ts'
+import type { DiskError } from './disk-io.ts'
 import { findNames, realFiles } from './other-names.ts'
 import { partEntryOffset, partHeaderSize } from './part-file.ts'
 import { allocates, type StorageState } from './storage-state.ts'
@@ -49,11 +50,15 @@ export function* deleteSteps(state: StorageState, flags: number): Steps<void> {
 
 /** @returns whether the files at the new place must be checked */
 export function* moveSteps(state: StorageState, to: string, flags: MoveFlags): Steps<boolean> {
+  if (flags !== MoveFlags.resetSavePath && flags !== MoveFlags.resetSavePathUnchecked) {
+    const collision = state.collisionUnder(to)
+    if (collision >= 0) throw new DiskFailure(fileCollision(), Operation.fileRename, collision)
+  }
   const files: FileIndex[] = []
   const paths: string[] = []
   for (let file = 0; file < state.files.numFiles(); file++) {
-    // Files renamed to absolute paths stay where they are; pad files are nowhere.
-    if (state.isPad(file) || state.path(file) === state.name(file)) continue
+    // Files renamed to absolute paths stay where they are, under which other files may be; pad files are nowhere.
+    if (state.isPad(file) || state.isElsewhere(file) || !state.ownsPath(file)) continue
     files.push(file)
     paths.push(state.name(file))
   }
@@ -75,14 +80,28 @@ export function* moveSteps(state: StorageState, to: string, flags: MoveFlags): S
 
 export function* renameSteps(state: StorageState, file: FileIndex, name: string): Steps<void> {
   if (file < 0 || file >= state.files.numFiles()) return
+  const taken = renameCollision(state, file, name)
+  if (taken !== null) throw new DiskFailure(taken.code, taken.operation, file)
+  // what is under the name of another file is not to be moved away
+  const isThere = state.ownsPath(file)
   const from = state.path(file)
   const before = state.name(file)
   state.rename(file, name)
   const to = state.path(file)
   state.rename(file, before)
-  yield { kind: 'rename', file, from, to }
+  if (isThere) yield { kind: 'rename', file, from, to }
   state.rename(file, name)
   yield* findNames(state, [file])
+}
+
+/** Why a file must not have a name: another one of its torrent has it. `null` if none has. */
+export function renameCollision(state: StorageState, file: FileIndex, name: string): DiskError | null {
+  if (!state.isTaken(file, name)) return null
+  return { code: fileCollision(), operation: Operation.fileRename, file }
+}
+
+function fileCollision(): ErrorCode {
+  return libtorrentError(LibtorrentErrors.fileCollision)
 }
 
 /**
@@ -131,8 +150,9 @@ export function* prioritySteps(state: StorageState, wanted: readonly number[]): 
   return state.priorities
 }
 
-/** Makes the symbolic links of a torrent. */
-export function* makeLinks(state: StorageState, files: readonly FileIndex[]): Steps<void> {
+/** Makes the symbolic links of a torrent, where no other file of it belongs. */
+export function* makeLinks(state: StorageState, all: readonly FileIndex[]): Steps<void> {
+  const files = all.filter(file => state.ownsPath(file))
   if (files.length === 0) return
   yield {
     kind: 'symlink',
@@ -142,8 +162,9 @@ export function* makeLinks(state: StorageState, files: readonly FileIndex[]): St
   }
 }
 
-/** Makes the files that hold nothing. */
-export function* makeEmptyFiles(state: StorageState, files: readonly FileIndex[]): Steps<void> {
+/** Makes the files that hold nothing, where no other file belongs. */
+export function* makeEmptyFiles(state: StorageState, all: readonly FileIndex[]): Steps<void> {
+  const files = all.filter(file => state.ownsPath(file))
   if (files.length === 0) return
   yield {
     kind: 'create',
@@ -184,7 +205,7 @@ function* leavePart(state: StorageState, file: FileIndex): Steps<void> {
   }
   if (ranges.length === 0) return
   if (!state.claim(file)) {
-    throw new DiskFailure(libtorrentError(LibtorrentErrors.fileCollision), Operation.fileOpen, file)
+    throw new DiskFailure(fileCollision(), Operation.fileOpen, file)
   }
   const path = state.path(file)
   const flags = (state.files.fileFlags(file) & FileFlags.flagExecutable) !== 0 ? SliceFlags.executable : 0

@@ -101,7 +101,7 @@ export class Content {
   // ---- have and want -----------------------------------------------------------------------------
 
   havePiece(piece: PieceIndex): boolean {
-    return this.picker === null ? this.haveAll : this.picker.isFlushed(piece)
+    return this.picker === null ? this.haveAll : this.picker.havePiece(piece)
   }
 
   get numHave(): number {
@@ -178,7 +178,7 @@ export class Content {
   /** A piece was found whole on disk. */
   foundPiece(piece: PieceIndex): void {
     const picker = this.needPicker()
-    if (picker.isFlushed(piece)) return
+    if (picker.havePiece(piece)) return
     this.#transfers?.finished(piece)
     picker.weHave(piece)
     this.fileProgress?.pieceDone(piece)
@@ -187,7 +187,7 @@ export class Content {
   /** A piece that was had counts as missing until it is found right again. */
   losePiece(piece: PieceIndex): void {
     const picker = this.needPicker()
-    if (!picker.isFlushed(piece)) return
+    if (!picker.havePiece(piece)) return
     picker.weDontHave(piece)
     this.proofs?.trees.forgetPieceRoot(piece)
     this.fileProgress?.pieceLost(piece)

@@ -40,8 +40,6 @@ export class DownloadingPiece {
   writing = 0
   /** Blocks asked for. */
   requested = 0
-  /** Its hash was right, but not all of it is on disk. */
-  passedHashCheck = false
   /** No block may be picked until `restorePiece`. */
   locked = false
   /** It is being hashed. */
@@ -208,10 +206,6 @@ export class DownloadingPieces {
   set(dp: DownloadingPiece, block: BlockIndex, state: BlockState, peer: PeerRef, numPeers: number): void {
     this.#peer[dp.base + block] = peer
     this.#word[dp.base + block] = state | (Math.min(numPeers, MAX_PEERS) << PEERS_SHIFT)
-  }
-
-  setPeer(dp: DownloadingPiece, block: BlockIndex, peer: PeerRef): void {
-    this.#peer[dp.base + block] = peer
   }
 
   /** Forgets a peer everywhere: its entry is going away. */

@@ -19,7 +19,6 @@ export interface ProgressLayout {
 export class FileProgress {
   readonly #layout: ProgressLayout
   readonly #bytes: Float64Array
-  #onDisk = 0
 
   /** @param have pieces there are already; one pass over pieces and files */
   constructor(layout: ProgressLayout, have: (piece: PieceIndex) => boolean) {
@@ -64,14 +63,8 @@ export class FileProgress {
     for (let file = layout.fileIndexAtOffset(at); at < end; file++) {
       const size = Math.min(layout.fileOffset(file) + layout.fileSize(file), end) - at
       this.#bytes[file]! -= size
-      if (!layout.padFileAt(file)) this.#onDisk -= size
       at += size
     }
-  }
-
-  /** Verified bytes of one file. */
-  bytesOf(file: FileIndex): number {
-    return this.#bytes[file]!
   }
 
   /** By file. */
@@ -79,17 +72,11 @@ export class FileProgress {
     return Array.from(this.#bytes)
   }
 
-  /** Verified bytes, pad files not counted. */
-  totalOnDisk(): number {
-    return this.#onDisk
-  }
-
   /** Adds what of `[at, end)` is in the file. @returns how much */
   #credit(file: FileIndex, at: number, end: number): number {
     const layout = this.#layout
     const size = Math.max(0, Math.min(layout.fileOffset(file) + layout.fileSize(file), end) - at)
     this.#bytes[file]! += size
-    if (!layout.padFileAt(file)) this.#onDisk += size
     return size
   }
 }

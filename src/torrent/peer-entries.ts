@@ -56,12 +56,6 @@ export class PeerEntries {
     return null
   }
 
-  ofAddress(address: string): PeerEntry[] {
-    const out: PeerEntry[] = []
-    for (let i = this.#lowerBound(address); this.#sorted[i]?.address === address; i++) out.push(this.#sorted[i]!)
-    return out
-  }
-
   /** @returns -1 if it is not among the sorted ones */
   indexOf(entry: PeerEntry): number {
     for (let i = this.#lowerBound(entry.address); this.#sorted[i]?.address === entry.address; i++) {

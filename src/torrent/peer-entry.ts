@@ -25,8 +25,6 @@ export interface ListedConnection {
   isOutgoing(): boolean
   /** It ended, or is ending, with an error of the peer's making. */
   failed(): boolean
-  /** It is to be tried again at once, so its end does not count as an attempt. */
-  fastReconnect(): boolean
   /** Bytes of payload since it was made, and those of earlier connections. */
   totalPayloadDownload(): number
   totalPayloadUpload(): number
@@ -48,20 +46,17 @@ const PE_SUPPORT = 1 << 11
 const ON_PAROLE = 1 << 12
 const BANNED = 1 << 13
 const SUPPORTS_UTP = 1 << 14
-const CONFIRMED_UTP = 1 << 15
 const HOLEPUNCH = 1 << 16
 const WEB_SEED = 1 << 17
 const PROTOCOL_V2 = 1 << 18
 
 const FAILS_MASK = 0x1f
-const RECONNECTS_SHIFT = 5
-const TRUST_SHIFT = 9
+const TRUST_SHIFT = 5
 const TRUST_BIAS = 7
-const HASHFAILS_SHIFT = 13
+const HASHFAILS_SHIFT = 9
 
 /** `failcount` saturates here. */
-export const MAX_FAILCOUNT = 31
-const MAX_FAST_RECONNECTS = 15
+const MAX_FAILCOUNT = 31
 const MIN_TRUST = -7
 const MAX_TRUST = 8
 const MAX_HASHFAILS = 255
@@ -88,7 +83,7 @@ export class PeerEntry {
   /** Signed image of the rank, 0 if not known yet. */
   #rank = 0
   #bits: number
-  /** failcount, fast reconnects, trust, hash failures. */
+  /** failcount, trust, hash failures. */
   #marks = TRUST_BIAS << TRUST_SHIFT
 
   constructor(id: PeerRef, address: string, port: number, connectable: boolean, source: PeerSources) {
@@ -179,14 +174,6 @@ export class PeerEntry {
     this.#set(SUPPORTS_UTP, on)
   }
 
-  /** A uTP connection to it has worked. */
-  get confirmedSupportsUtp(): boolean {
-    return (this.#bits & CONFIRMED_UTP) !== 0
-  }
-  set confirmedSupportsUtp(on: boolean) {
-    this.#set(CONFIRMED_UTP, on)
-  }
-
   /** @see BEP 55 */
   get supportsHolepunch(): boolean {
     return (this.#bits & HOLEPUNCH) !== 0
@@ -218,15 +205,6 @@ export class PeerEntry {
     this.#marks = (this.#marks & ~FAILS_MASK) | Math.max(0, Math.min(MAX_FAILCOUNT, count))
   }
 
-  /** 0 to 15. */
-  get fastReconnects(): number {
-    return (this.#marks >> RECONNECTS_SHIFT) & 0xf
-  }
-  set fastReconnects(count: number) {
-    const value = Math.max(0, Math.min(MAX_FAST_RECONNECTS, count))
-    this.#marks = (this.#marks & ~(0xf << RECONNECTS_SHIFT)) | (value << RECONNECTS_SHIFT)
-  }
-
   /** -7 (bad pieces) to 8 (good ones). */
   get trustPoints(): number {
     return ((this.#marks >> TRUST_SHIFT) & 0xf) - TRUST_BIAS
@@ -243,15 +221,6 @@ export class PeerEntry {
   set hashfails(count: number) {
     const value = Math.max(0, Math.min(MAX_HASHFAILS, count))
     this.#marks = (this.#marks & ~(MAX_HASHFAILS << HASHFAILS_SHIFT)) | (value << HASHFAILS_SHIFT)
-  }
-
-  /** Payload over all connections, bytes. */
-  totalDownload(): number {
-    return this.connection === null ? this.prevAmountDownload * 1024 : this.connection.totalPayloadDownload()
-  }
-
-  totalUpload(): number {
-    return this.connection === null ? this.prevAmountUpload * 1024 : this.connection.totalPayloadUpload()
   }
 
   /** Takes over a closing connection's totals. */

@@ -48,12 +48,6 @@ export class PeerGate implements PeerHost {
   get isSeed(): boolean {
     return this.#torrent.isSeed
   }
-  get isFinished(): boolean {
-    return this.#torrent.isFinished
-  }
-  get aborted(): boolean {
-    return this.#torrent.aborted
-  }
   get gracefulPause(): boolean {
     return this.#torrent.pausing.graceful
   }
@@ -291,10 +285,6 @@ export class PeerGate implements PeerHost {
   #spillUnderPressure(): void {
     const { content, env } = this.#torrent
     if (env.disk.slots.underPressure && !content!.writing) content!.spill(env.turn.now, SPILL_BLOCKS)
-  }
-
-  payloadReceived(): void {
-    this.#torrent.stateUpdated()
   }
 
   wasted(bytes: number, reason: WasteReason): void {

@@ -9,7 +9,7 @@ import { type CandidateConditions, ConnectCandidates } from './connect-candidate
 import type { PeerRef } from './downloading-pieces.ts'
 import { survivorOf } from './duplicate-connection.ts'
 import { PeerEntries } from './peer-entries.ts'
-import { type ListedConnection, MAX_FAILCOUNT, type PeerEntry, PeerSource, type PeerSources } from './peer-entry.ts'
+import { type ListedConnection, type PeerEntry, PeerSource, type PeerSources } from './peer-entry.ts'
 import { connectedFirst, erasedFirst, type PeerOrderContext } from './peer-order.ts'
 
 /** What the list reads of its torrent and the settings, at each use; and whom it tells. */
@@ -36,8 +36,6 @@ export interface AddedPeer {
 const CANDIDATES = 10
 /** Entries looked at per search: the rest are looked at in later ones. */
 const MAX_SCAN = 300
-/** Times a peer may ask to be tried again at once. */
-const MAX_FAST_RECONNECTS = 2
 /** Of the limit: beyond it a search for candidates also forgets useless entries. */
 const HIGH_MARK = 0.95
 
@@ -81,11 +79,6 @@ export class PeerList {
   numConnectCandidates(): number {
     this.#recountIfStale()
     return this.#eligible.count
-  }
-
-  /** Entries of an address: more than one only with `allow_multiple_connections_per_ip`. */
-  findPeers(address: string): PeerEntry[] {
-    return this.#entries.ofAddress(address)
   }
 
   /**
@@ -173,7 +166,7 @@ export class PeerList {
     entry.prevAmountDownload = 0
     entry.prevAmountUpload = 0
     entry.connection = c
-    if (!c.fastReconnect()) entry.lastConnected = sessionTime
+    entry.lastConnected = sessionTime
     return true
   }
 
@@ -198,10 +191,6 @@ export class PeerList {
     entry.connection = null
     entry.optimisticallyUnchoked = false
     entry.lastConnected = sessionTime
-    if (c.fastReconnect() && entry.fastReconnects < MAX_FAST_RECONNECTS) {
-      entry.fastReconnects++
-      entry.lastConnected = Math.max(0, sessionTime - this.#host.minReconnectTime * this.#host.maxFailcount)
-    }
     if (c.failed()) entry.failcount++
     if (this.#entries.byId(entry.id) !== entry) return
     this.#eligible.add(entry)
@@ -260,10 +249,6 @@ export class PeerList {
     this.#eligible.change(entry, () => {
       entry.failcount = count
     })
-  }
-
-  incFailcount(entry: PeerEntry): void {
-    if (entry.failcount < MAX_FAILCOUNT) this.setFailcount(entry, entry.failcount + 1)
   }
 
   setSeed(entry: PeerEntry, seed: boolean): void {

@@ -142,7 +142,7 @@ function logHashes(torrent: Torrent, peer: PeerConnection, { direction, event, r
   // of what it rejects libtorrent does not name the file
   const isRejected = event === 'hashReject' && direction === 'outgoingMessage'
   const file = torrent.content?.geometry.files.fileIndexForRoot(new Sha256Hash(request.root)) ?? -1
-  const text = `base: ${base} idx: ${index} cnt: ${count} proofs: ${proofLayers}`
+  const text = `base: ${base | 0} idx: ${index | 0} cnt: ${count | 0} proofs: ${proofLayers | 0}`
   torrent.env.alerts.post(
     new PeerLogAlert(
       torrent,
@@ -160,6 +160,7 @@ function hasPiece({ content }: Torrent, piece: number): boolean {
   return content !== null && piece < content.geometry.numPieces && content.havePiece(piece)
 }
 
+/** What peers ask for may be any number, and is signed in libtorrent. */
 function toPeerRequest(request: BlockRequest): PeerRequest {
-  return new PeerRequest(request.piece, request.begin, request.length)
+  return new PeerRequest(request.piece | 0, request.begin | 0, request.length | 0)
 }

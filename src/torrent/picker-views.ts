@@ -19,7 +19,6 @@ export interface PieceView {
   readonly finished: number
   readonly writing: number
   readonly requested: number
-  readonly passedHashCheck: boolean
   readonly locked: boolean
   readonly hashing: boolean
 }
@@ -43,13 +42,12 @@ export function viewPiece(picker: ViewSource, piece: PieceIndex): PieceView {
       finished: flushed ? blocksInPiece : 0,
       writing: 0,
       requested: 0,
-      passedHashCheck: flushed,
       locked: false,
       hashing: false,
     }
   }
-  const { finished, writing, requested, passedHashCheck, locked, hashing } = dp
-  return { index: piece, blocksInPiece, finished, writing, requested, passedHashCheck, locked, hashing }
+  const { finished, writing, requested, locked, hashing } = dp
+  return { index: piece, blocksInPiece, finished, writing, requested, locked, hashing }
 }
 
 /** Pieces in flight: partial ones, then full, finished, and those no longer wanted; each by index. */

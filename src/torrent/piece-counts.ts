@@ -111,10 +111,6 @@ export class PieceCounts {
     return { numPieces: this.#numHave, padBytes: this.#havePad, lastPiece: this.has(this.#map.numPieces - 1) }
   }
 
-  allPieces(): PieceCount {
-    return { numPieces: this.#map.numPieces, padBytes: this.#allPad, lastPiece: true }
-  }
-
   /** Bytes of a set of pieces, padding not counted. */
   bytesOf(count: PieceCount): number {
     const bytes = count.numPieces * this.#pieceLength - count.padBytes

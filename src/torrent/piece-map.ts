@@ -93,10 +93,6 @@ export class PieceMap {
     return this.#orderSize
   }
 
-  get numBuckets(): number {
-    return this.#buckets
-  }
-
   bucketStart(rank: number): number {
     return rank === 0 ? 0 : this.#ends[rank - 1]!
   }

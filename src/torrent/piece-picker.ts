@@ -1,15 +1,15 @@
 /**
  * What is had, what is wanted, what is in flight and what to ask for next.
  *
- * "Have" is loose: the hash was right. "Flushed" is strict: and every block is on disk; the picker
- * then tracks its blocks no more.
+ * A piece is had once its hash was right and all of it is on disk, which the disk tells in one; the picker then tracks
+ * its blocks no more. libtorrent knows pieces that have passed and are still being written.
  */
 
 import { Bitfield } from '../core/bitfield.ts'
 import { BLOCK_SIZE, type BlockIndex, type PieceIndex } from '../core/brands.ts'
 import type { DownloadPriority, PickerFlags } from '../core/enums.ts'
 import type { Rng } from '../core/rng.ts'
-import { BlockState, type DownloadingPiece, DownloadingPieces, NO_PEER, type PeerRef } from './downloading-pieces.ts'
+import { BlockState, DownloadingPieces, NO_PEER, type PeerRef } from './downloading-pieces.ts'
 import {
   BlockChooser,
   type BlockId,
@@ -146,13 +146,8 @@ export class PiecePicker {
 
   // ---- have and want
 
-  /** Its hash was right; it may not be on disk yet. */
-  havePiece(piece: PieceIndex): boolean {
-    return this.counts.has(piece)
-  }
-
   /** It is ours and on disk. */
-  isFlushed(piece: PieceIndex): boolean {
+  havePiece(piece: PieceIndex): boolean {
     return this.map.flushed(piece)
   }
 
@@ -218,15 +213,6 @@ export class PiecePicker {
       if (map.priority[piece] !== 0) this.cursors.widen(piece)
     }
     map.moved(piece, before)
-  }
-
-  /** The hash was right. The piece is flushed at once if all of it is on disk, else when its last block is. */
-  piecePassed(piece: PieceIndex): void {
-    const dp = this.downloads.find(piece)
-    if (dp === undefined || dp.locked) return
-    dp.passedHashCheck = true
-    this.counts.gained(piece)
-    if (dp.finished === this.blocksInPiece(piece)) this.weHave(piece)
   }
 
   // ---- priority
@@ -436,21 +422,9 @@ export class PiecePicker {
     const keep = peer === NO_PEER && state === BlockState.writing
     downloads.set(dp, block, BlockState.finished, keep ? downloads.peer(dp, block) : peer, 0)
     downloads.requeue(dp, before)
-    if (dp.passedHashCheck && !dp.hashing && dp.finished === this.blocksInPiece(piece)) this.weHave(piece)
   }
 
-  /** A block in memory was given up before it reached the disk: it may be asked for again. */
-  markAsCanceled(piece: PieceIndex, block: BlockIndex): void {
-    const { downloads } = this
-    const dp = downloads.find(piece)
-    if (dp === undefined || downloads.state(dp, block) !== BlockState.writing) return
-    const before = this.map.rank(piece)
-    dp.writing--
-    downloads.set(dp, block, BlockState.none, NO_PEER, 0)
-    downloads.settle(dp, before)
-  }
-
-  /** Writing the block failed: it is open again, the piece is locked until `restorePiece` and, if it passed, no longer had. */
+  /** Writing the block failed: it is open again, and the piece is locked until `restorePiece`. */
   writeFailed(piece: PieceIndex, block: BlockIndex): void {
     const { downloads } = this
     const dp = downloads.find(piece)
@@ -461,7 +435,6 @@ export class PiecePicker {
     if (state === BlockState.writing) dp.writing--
     else if (state === BlockState.requested) dp.requested--
     downloads.set(dp, block, BlockState.none, NO_PEER, 0)
-    this.#unpass(dp)
     dp.locked = true
     downloads.settle(dp, before)
   }
@@ -518,9 +491,7 @@ export class PiecePicker {
   /** No block of a piece in flight is picked until `restorePiece`: its hash or a write failed. */
   lockPiece(piece: PieceIndex): void {
     const dp = this.downloads.find(piece)
-    if (dp === undefined) return
-    this.#unpass(dp)
-    dp.locked = true
+    if (dp !== undefined) dp.locked = true
   }
 
   /**
@@ -534,7 +505,6 @@ export class PiecePicker {
     if (dp === undefined) return
     const before = map.rank(piece)
     dp.locked = false
-    this.#unpass(dp)
     if (blocks.length === 0) {
       downloads.close(dp, before)
       return
@@ -554,12 +524,6 @@ export class PiecePicker {
     return this.downloads.size
   }
 
-  #unpass(dp: DownloadingPiece): void {
-    if (!dp.passedHashCheck) return
-    dp.passedHashCheck = false
-    this.counts.lost(dp.index)
-  }
-
   /** Its parts agree with themselves and with each other. Throws an `Error` if not; O(pieces), for tests. */
   checkInvariant(): void {
     const { map, downloads } = this
@@ -568,10 +532,9 @@ export class PiecePicker {
     this.counts.checkInvariant()
     this.cursors.checkInvariant()
     for (let i = 0; i < this.numPieces; i++) {
-      const dp = downloads.find(i)
-      if (map.flushed(i) && dp !== undefined) throw new Error(`PiecePicker: ${i} is flushed and in flight`)
-      const had = map.flushed(i) || dp?.passedHashCheck === true
-      if (had !== this.havePiece(i)) throw new Error(`PiecePicker: the have bit of ${i} is wrong`)
+      const had = map.flushed(i)
+      if (had && downloads.find(i) !== undefined) throw new Error(`PiecePicker: ${i} is had and in flight`)
+      if (had !== this.counts.has(i)) throw new Error(`PiecePicker: the have bit of ${i} is wrong`)
     }
   }
 }

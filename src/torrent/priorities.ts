@@ -79,12 +79,6 @@ export class Priorities {
     this.#files = this.#fix(initial)
   }
 
-  /** The metadata is known. */
-  attach(layout: PriorityLayout): void {
-    this.#layout = layout
-    this.#files = this.#fix(this.#files)
-  }
-
   /** As the storage has it; 0 for pad files and files that do not exist. */
   filePriority(file: FileIndex): DownloadPriority {
     if (file < 0) return dontDownload

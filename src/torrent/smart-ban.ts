@@ -107,12 +107,6 @@ export class SmartBan {
     }
   }
 
-  /** Everything passed: nothing is left to find out. */
-  clear(): void {
-    this.#failed.clear()
-    this.#count = 0
-  }
-
   #drop(piece: PieceIndex): void {
     for (const list of this.#failed.get(piece)!.values()) this.#count -= list.length
     this.#failed.delete(piece)

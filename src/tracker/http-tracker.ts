@@ -27,7 +27,7 @@ interface Failure {
 
 export class HttpTracker implements TrackerJob {
   readonly request: TrackerRequest
-  requester: TrackerRequester | null
+  readonly requester: TrackerRequester | null
   readonly #settings: TrackerSettings
   readonly #port: TrackerManagerPort
   readonly #ended: (job: HttpTracker) => void

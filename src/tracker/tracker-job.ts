@@ -62,8 +62,8 @@ export interface TrackerManagerPort {
 /** A request in the hands of the manager. */
 export interface TrackerJob {
   readonly request: TrackerRequest
-  /** Set to `null` when it does not want to hear of the outcome any more. */
-  requester: TrackerRequester | null
+  /** `null` if nobody wants to hear of the outcome. */
+  readonly requester: TrackerRequester | null
   /** When it times out; `Infinity` before it started or without a limit. */
   readonly deadline: number
   start(): void

@@ -74,14 +74,6 @@ export class TrackerManager {
     for (const job of late) if (job.deadline <= now) job.timeOut()
   }
 
-  /** When `tick` has something to do next; `Infinity` if nothing is in flight. */
-  nextDeadline(): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const job of this.#http) next = Math.min(next, job.deadline)
-    for (const job of this.#udp) next = Math.min(next, job.deadline)
-    return next
-  }
-
   /** The session closes: aborts all but `stopped` announces and takes no others any more. */
   stop(): void {
     this.#stopped = true
@@ -95,13 +87,6 @@ export class TrackerManager {
     this.#queue = this.#queue.filter(job => !goes(job))
     this.#port.queueLength(this.#queue.length)
     for (const job of [...this.#udp, ...this.#http]) if (goes(job)) job.abort()
-  }
-
-  /** The requester is gone: its requests go on, nobody is told. */
-  forget(requester: TrackerRequester): void {
-    for (const job of this.#http) if (job.requester === requester) job.requester = null
-    for (const job of this.#udp) if (job.requester === requester) job.requester = null
-    for (const job of this.#queue) if (job.requester === requester) job.requester = null
   }
 
   /** Requests in flight, the queue not counted. */

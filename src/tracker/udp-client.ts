@@ -120,7 +120,7 @@ export class UdpClient {
  */
 export class UdpRequest implements TrackerJob {
   readonly request: TrackerRequest
-  requester: TrackerRequester | null
+  readonly requester: TrackerRequester | null
   transactionId = 0
   readonly #client: UdpClient
   /** Addresses left to try, the present one first. */

@@ -37,7 +37,7 @@ const SMALL_CARRY = 64
 export class MessageDecoder {
   #sink: WireSink
   readonly #maxMessageLength: number
-  #maxBlockLength: number
+  readonly #maxBlockLength: number
   #stopped = false
   #error: ErrorCode | null = null
   #numPieces = -1
@@ -115,11 +115,6 @@ export class MessageDecoder {
   /** How many pieces the torrent has, which the `bitfield` message must fit; -1 while that is not known. */
   setNumPieces(count: number): void {
     this.#numPieces = count
-  }
-
-  /** Longest payload of a `piece` message, once the piece size is known. A longer one is `packet_too_large`. */
-  setMaxBlockLength(length: number): void {
-    this.#maxBlockLength = length
   }
 
   /** Whether both sides have announced the fast extension. Its messages are errors else (libtorrent's). @see BEP 6 */

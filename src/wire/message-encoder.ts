@@ -1,40 +1,8 @@
-/**
- * Writes peer wire messages, length prefix included.
- *
- * Messages go into a `ByteWriter` that the owner sends as one write. The two that a fast transfer
- * consists of, `request` and the header of `piece`, can also be written straight into a caller's buffer.
- */
+/** Writes peer wire messages, length prefix included, into a `ByteWriter` that the owner sends as one write. */
 
 import type { ByteWriter } from '../core/byte-writer.ts'
-import { writeUint32 } from '../core/bytes.ts'
 import { type HashRequest, writeHashRequest } from './hash-messages.ts'
-import { HASH_HEADER_LENGTH, MessageId, REQUEST_SIZE } from './messages.ts'
-
-/** Writes the 17 bytes of a `request`. @returns the offset after them */
-export function putRequest(target: Uint8Array, at: number, piece: number, begin: number, length: number): number {
-  return putBlockMessage(target, at, MessageId.request, piece, begin, length)
-}
-
-/** Writes the 17 bytes of a `cancel`. @returns the offset after them */
-export function putCancel(target: Uint8Array, at: number, piece: number, begin: number, length: number): number {
-  return putBlockMessage(target, at, MessageId.cancel, piece, begin, length)
-}
-
-function putBlockMessage(
-  target: Uint8Array,
-  at: number,
-  id: MessageId,
-  piece: number,
-  begin: number,
-  length: number,
-): number {
-  writeUint32(target, at, 13)
-  target[at + 4] = id
-  writeUint32(target, at + 5, piece)
-  writeUint32(target, at + 9, begin)
-  writeUint32(target, at + 13, length)
-  return at + REQUEST_SIZE
-}
+import { HASH_HEADER_LENGTH, MessageId } from './messages.ts'
 
 /** The 13 bytes before the payload of a `piece` message. @param length of the payload */
 export function encodePieceHeader(out: ByteWriter, piece: number, begin: number, length: number): void {

@@ -34,8 +34,6 @@ export const MAX_MESSAGE_LENGTH = 1024 * 1024
 export const PREFIX_SIZE = 4
 /** `request`, `cancel` and `reject` whole: length, id, piece, begin, length. */
 export const REQUEST_SIZE = 17
-/** `have`, `suggest` and `allowed fast` whole: length, id, piece. */
-export const HAVE_SIZE = 9
 /** Length of a message that is an id only. */
 export const EMPTY_LENGTH = 1
 /** Length of `hash request` and `hash reject`, and of `hashes` before its hashes: id, root, four integers. */

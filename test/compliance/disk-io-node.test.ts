@@ -3,7 +3,8 @@
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Worker } from 'node:worker_threads'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Bitfield } from '../../src/core/bitfield.ts'
 import { MoveFlags, StorageMode, TorrentFlags } from '../../src/core/enums.ts'
 import { operationName } from '../../src/core/operation.ts'
@@ -388,6 +389,40 @@ describe('moving, renaming, deleting', () => {
     result.release()
   })
 
+  test('of two files with the same name the first one is written, also when it is not open', async () => {
+    const two = new MadeLayout(PIECE, [
+      { path: 't/a', size: PIECE },
+      { path: 't/b', size: PIECE },
+    ])
+    const content = contentOf(two)
+    const renamed = new Map([
+      [0, 'x/same'],
+      [1, `${root}//x/./same`],
+    ])
+    const storage = disk.addStorage(optionsFor(two, root, { renamed }))
+    const collision = ['torrent file collides with file from another torrent', 'file_open', 1]
+    expect(told((await commit(storage, two, content, 1)).error)).toEqual(collision)
+    expect((await commit(storage, two, content, 0)).error).toBeNull()
+    await run<[DiskError | null]>(done => disk.releaseFiles(storage, done))
+    expect(told((await commit(storage, two, content, 1)).error)).toEqual(collision)
+    expect(fs.readFileSync(path.join(root, 'x/same')).equals(fileBytes(two, content, 0))).toBe(true)
+    expect(await run<[DiskError | null]>(done => disk.renameFile(storage, 1, 'x/other', done))).toEqual([null])
+    expect((await commit(storage, two, content, 1)).error).toBeNull()
+    expect(fs.readFileSync(path.join(root, 'x/same')).equals(fileBytes(two, content, 0))).toBe(true)
+    expect(fs.readFileSync(path.join(root, 'x/other')).equals(fileBytes(two, content, 1))).toBe(true)
+  })
+
+  test('two torrents that name one file in two ways do not both write it', async () => {
+    const one = disk.addStorage(optionsFor(FILES, root, { renamed: new Map([[0, `${root}/./same`]]) }))
+    const two = disk.addStorage(optionsFor(FILES, root, { renamed: new Map([[0, 'x//../same']]) }))
+    expect((await commit(one, FILES, CONTENT, 0)).error).toBeNull()
+    expect(told((await commit(two, FILES, CONTENT, 0)).error)).toEqual([
+      'torrent file collides with file from another torrent',
+      'file_open',
+      0,
+    ])
+  })
+
   test('a directory where a file should be is not renamed', async () => {
     const storage = disk.addStorage(optionsFor(FILES, root))
     fs.mkdirSync(path.join(root, FILES.filePath(1), 'mine'), { recursive: true })
@@ -583,6 +618,85 @@ test('reads go on when readers hold all the memory of the read cache', async () 
     over = true
   })
   await until(() => over, 'the end of the small disk')
+})
+
+describe('what goes wrong where nobody expects it', () => {
+  let crashes: unknown[] = []
+  let other: DiskIo
+
+  beforeEach(() => {
+    crashes = []
+    other = createNodeDisk({
+      settings: SETTINGS,
+      turn: fn => {
+        try {
+          fn()
+        } catch (error) {
+          crashes.push(error)
+        }
+      },
+    })
+  })
+
+  afterEach(async () => {
+    let over = false
+    other.close(() => {
+      over = true
+    })
+    await until(() => over, 'the end of the other disk')
+  })
+
+  async function readOf(storage: StorageHandle): Promise<ReadResult> {
+    let result: ReadResult | null = null
+    other.read(storage, 0, 0, 100, {}, r => {
+      result = r
+    })
+    await untilTrue(
+      () => result !== null,
+      'a read',
+      () => other.submit(),
+    )
+    return result!
+  }
+
+  test('fails its job, is told in a turn, and does nothing to the jobs after it', async () => {
+    const broken = new MadeLayout(PIECE, [{ path: 't/a', size: PIECE }])
+    const storage = other.addStorage(optionsFor(broken, root))
+    fs.mkdirSync(path.join(root, 't'))
+    fs.writeFileSync(path.join(root, 't/a'), contentOf(broken))
+    const bug = new Error('a bug')
+    broken.fileSize = () => {
+      throw bug
+    }
+    const failed = await readOf(storage)
+    expect(failed.error!.code.message()).toBe('Input/output error')
+    expect(operationName(failed.error!.operation)).toBe('exception')
+    expect(crashes).toEqual([bug])
+    const whole = other.addStorage(optionsFor(new MadeLayout(PIECE, [{ path: 't/a', size: PIECE }]), root))
+    const good = await readOf(whole)
+    expect(good.error).toBeNull()
+    good.release()
+    expect((await readOf(storage)).error).not.toBeNull()
+  })
+
+  test('a worker that dies fails its jobs, and the next ones get another worker', async () => {
+    // a message that no worker can make sense of: it throws outside of all jobs
+    const poisoned = new MadeLayout(PIECE, [{ path: 't/a', size: PIECE }])
+    const storage = other.addStorage(optionsFor(poisoned, root))
+    const { postMessage } = Worker.prototype
+    const fatal = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, message) {
+      postMessage.call(this, message.type === 'jobs' ? { type: 'jobs', jobs: null } : message)
+    })
+    const failed = await readOf(storage)
+    fatal.mockRestore()
+    expect(failed.error!.code.message()).toBe('Input/output error')
+    expect(crashes.map(String)).toEqual([expect.stringContaining('TypeError')])
+    fs.mkdirSync(path.join(root, 't'))
+    fs.writeFileSync(path.join(root, 't/a'), contentOf(poisoned))
+    const good = await readOf(storage)
+    expect(good.error).toBeNull()
+    good.release()
+  })
 })
 
 test('a part file that was deleted while the torrent was stopped is made anew, with its header', async () => {

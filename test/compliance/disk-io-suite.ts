@@ -375,6 +375,21 @@ export function diskIoSuite(factory: DiskWorldFactory): void {
       }
     })
 
+    test('a file does not get the name of another one', async () => {
+      const content = contentOf(MIXED)
+      const storage = disk.addStorage(optionsFor(MIXED, world.savePath))
+      await writeAll(run, disk, storage, MIXED, content)
+      const [error] = await run<[DiskError | null]>(done =>
+        disk.renameFile(storage, 0, `.//${MIXED.filePath(2)}`, done),
+      )
+      expect(error!.code.message()).toBe('torrent file collides with file from another torrent')
+      expect([operationName(error!.operation), error!.file]).toEqual(['file_rename', 0])
+      for (let piece = 0; piece < MIXED.numPieces(); piece++) {
+        const bytes = pieceOf(MIXED, content, piece)
+        expectBytes(await read(storage, piece, 0, bytes.length), bytes)
+      }
+    })
+
     describe('a file that another storage has', () => {
       /** The second file has the size of the first of `ALIGNED`. */
       const SHARING = new MadeLayout(4 * BLOCK, [

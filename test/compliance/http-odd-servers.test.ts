@@ -63,6 +63,19 @@ async function answerOf(bytes: string | Buffer, options: Partial<HttpRequestOpti
   return get(`http://127.0.0.1:${port}/announce`, options)
 }
 
+test('a filter that throws ends the request and nothing else', async () => {
+  const port = await serve(socket => socket.end('HTTP/1.0 200 OK\r\n\r\n'))
+  const bug = () => {
+    throw new Error('a bug')
+  }
+  const url = `http://127.0.0.1:${port}/announce`
+  for (const filter of [{ filterUrl: bug }, { filterAddresses: bug }]) {
+    const { head, error, operation } = await get(url, filter)
+    expect([head, error!.message(), operation]).toEqual([null, 'Input/output error', Operation.exception])
+  }
+  expect((await get(url)).error).toBeNull()
+})
+
 describe('answers', () => {
   test('HTTP/1.0 without a length ends with the connection', async () => {
     const { head, body, error } = await answerOf('HTTP/1.0 200 OK\r\n\r\nd8:intervali1800ee')

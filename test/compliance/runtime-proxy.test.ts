@@ -1,10 +1,11 @@
 /** Connections through proxies. Node only: the simulator has none. */
 
 import { createServer, type Socket } from 'node:net'
+import { constants } from 'node:os'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Endpoint } from '../../src/core/endpoint.ts'
 import { ProxyType, SocketType } from '../../src/core/enums.ts'
-import type { ErrorCode } from '../../src/core/error-code.ts'
+import { ErrorCode, genericCategory } from '../../src/core/error-code.ts'
 import { Operation } from '../../src/core/operation.ts'
 import type { ProxyOptions } from '../../src/core/runtime.ts'
 import { createNodeRuntime } from '../../src/runtime/node-runtime.ts'
@@ -173,6 +174,18 @@ describe('SOCKS', () => {
     const none = await peer(proxy(ProxyType.socks5, at))
     expect(none.error!.message()).toBe('SOCKS unsupported authentication method')
     expect(none.operation).toBe(Operation.handshake)
+  })
+
+  test('a host name that is too long for SOCKS5 fails the request, a password is cut', async () => {
+    const seen: Seen = { lines: [] }
+    const at = await socksProxy(seen, { password: 'p'.repeat(255) })
+    const host = `${'a.'.repeat(200)}example`
+    expect(await get(`http://${host}/`, proxy(ProxyType.socks5, at))).toBe(
+      `${new ErrorCode(constants.errno.ENAMETOOLONG, genericCategory()).message()} ${Operation.handshake}`,
+    )
+    const login = [`${'u'.repeat(254)}\u00fc`, 'p'.repeat(300)] as const
+    expect((await peer(proxy(ProxyType.socks5Pw, at, login))).text).toBe('hello')
+    expect(seen.lines[0]).toBe(`login ${'u'.repeat(254)}:${'p'.repeat(255)}`)
   })
 
   test('peers are reached through SOCKS4', async () => {

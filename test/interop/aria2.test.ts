@@ -1,9 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Aria2 } from './lib/aria2.ts'
 import { canTest } from './lib/child.ts'
-import { Workspace } from './lib/files.ts'
 import type { Opentracker } from './lib/opentracker.ts'
-import { Ours } from './lib/ours.ts'
 import {
   announced,
   type Content,
@@ -14,14 +12,10 @@ import {
   trackerFor,
   withTracker,
 } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
+const stage = setStage()
+const { space } = stage
 
 describe.runIf(canTest('aria2', 'opentracker'))('with aria2', () => {
   let tracker: Opentracker
@@ -39,12 +33,10 @@ describe.runIf(canTest('aria2', 'opentracker'))('with aria2', () => {
 
     test(`we download from it, found over ${protocol}`, async () => {
       const content = contents.pop()!
-      const seed = await Aria2.start({ torrent: torrentFile(space, content, url()), save: content.parent })
-      peers.push(seed)
+      const seed = await stage.keep(Aria2.start({ torrent: torrentFile(space, content, url()), save: content.parent }))
       await announced(tracker, content.infoHash, 'seed', [seed.child])
       const save = space.dir('leech')
-      const leech = await Ours.start({ torrent: withTracker(content, url()), save })
-      peers.push(leech)
+      const leech = await stage.ours({ torrent: withTracker(content, url()), save })
       await leech.finished()
       expect(leech.handle.status()).toMatchObject({ progress: 1, totalFailedBytes: 0 })
       expectArrived(content, save)
@@ -52,12 +44,10 @@ describe.runIf(canTest('aria2', 'opentracker'))('with aria2', () => {
 
     test(`it downloads from us, found over ${protocol}`, async () => {
       const content = contents.pop()!
-      const seed = await Ours.start({ torrent: withTracker(content, url()), save: content.parent })
-      peers.push(seed)
+      await stage.ours({ torrent: withTracker(content, url()), save: content.parent })
       await announced(tracker, content.infoHash, 'seed')
       const save = space.dir('leech')
-      const leech = await Aria2.start({ torrent: torrentFile(space, content, url()), save })
-      peers.push(leech)
+      const leech = await stage.keep(Aria2.start({ torrent: torrentFile(space, content, url()), save }))
       await leech.finished()
       expectArrived(content, save)
     })

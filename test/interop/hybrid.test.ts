@@ -1,26 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { canTest, until } from './lib/child.ts'
-import { MIB, Workspace } from './lib/files.ts'
-import { LtPeer, type LtPeerOptions } from './lib/lt-peer.ts'
-import { lib, Ours } from './lib/ours.ts'
+import { MIB } from './lib/files.ts'
+import type { LtPeer, LtPeerOptions } from './lib/lt-peer.ts'
+import { lib } from './lib/ours.ts'
 import { type Content, expectArrived, makeContent, torrentFile } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
-
-function keep<T extends { stop(): Promise<void> }>(peer: T): T {
-  peers.push(peer)
-  return peer
-}
+const stage = setStage()
+const { space } = stage
 
 /** Starts one that logs. `handshakes` gives the lines about handshakes, once both are there. */
 async function logging(options: LtPeerOptions): Promise<{ peer: LtPeer; handshakes: () => Promise<string> }> {
-  const peer = keep(await LtPeer.start({ ...options, log: true }))
+  const peer = await stage.theirs({ ...options, log: true })
   let said = ''
   peer.child.process.stderr!.on('data', (text: string) => void (said += text))
   const lines = () => said.split('\n').filter(line => /ih: | ext: /.test(line))
@@ -49,7 +40,7 @@ describe.runIf(canTest('libtorrent'))('a connection with libtorrent for a hybrid
     const torrent = torrentFile(space, content)
     const { peer: seed, handshakes } = await logging({ torrent, save: content.parent, listen: '127.0.0.2:0' })
     const save = space.dir('leech')
-    const leech = keep(await Ours.start({ torrent: content.torrent, save }))
+    const leech = await stage.ours({ torrent: content.torrent, save })
     leech.handle.connectPeer(seed.endpoint)
     await leech.finished()
     expectArrived(content, save)
@@ -60,7 +51,7 @@ describe.runIf(canTest('libtorrent'))('a connection with libtorrent for a hybrid
   })
 
   test('that they make with the v1 hash we answer with the v2 hash, and it works', async () => {
-    const seed = keep(await Ours.start({ torrent: content.torrent, save: content.parent, listen: '127.0.0.3:0' }))
+    const seed = await stage.ours({ torrent: content.torrent, save: content.parent, listen: '127.0.0.3:0' })
     const save = space.dir('leech')
     const { peer: leech, handshakes } = await logging({ torrent: torrentFile(space, content), save })
     leech.connect(seed.endpoint)

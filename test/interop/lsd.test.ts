@@ -1,31 +1,23 @@
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { LsdPeerAlert } from '../../src/alert/peer-alerts.ts'
 import { canTest } from './lib/child.ts'
-import { MIB, Workspace } from './lib/files.ts'
-import { LtPeer } from './lib/lt-peer.ts'
-import { Ours } from './lib/ours.ts'
+import { MIB } from './lib/files.ts'
+import type { LtPeer } from './lib/lt-peer.ts'
+import type { Ours } from './lib/ours.ts'
 import { type Content, expectArrived, makeContent, torrentFile } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
 /** Nobody tells anybody of a peer: all that there is is multicast on the loopback interface. */
 const settings = { enable_lsd: true }
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
+const stage = setStage()
+const { space } = stage
 
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
-
-async function startOurs(content: Content, save: string, listen = '127.0.0.3:0'): Promise<Ours> {
-  const ours = await Ours.start({ torrent: content.torrent, save, listen, settings })
-  peers.push(ours)
-  return ours
+function startOurs(content: Content, save: string, listen = '127.0.0.3:0'): Promise<Ours> {
+  return stage.ours({ torrent: content.torrent, save, listen, settings })
 }
 
-async function startTheirs(content: Content, save: string, listen = '127.0.0.4:0'): Promise<LtPeer> {
-  const theirs = await LtPeer.start({ torrent: torrentFile(space, content), save, listen, settings })
-  peers.push(theirs)
-  return theirs
+function startTheirs(content: Content, save: string, listen = '127.0.0.4:0'): Promise<LtPeer> {
+  return stage.theirs({ torrent: torrentFile(space, content), save, listen, settings })
 }
 
 /** Waits until our session was told of the other one. */

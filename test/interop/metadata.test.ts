@@ -1,10 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Aria2 } from './lib/aria2.ts'
 import { canTest } from './lib/child.ts'
-import { Workspace } from './lib/files.ts'
-import { LtPeer } from './lib/lt-peer.ts'
 import type { Opentracker } from './lib/opentracker.ts'
-import { lib, Ours } from './lib/ours.ts'
+import { lib, type Ours } from './lib/ours.ts'
 import {
   type Content,
   expectArrived,
@@ -14,20 +12,11 @@ import {
   trackerFor,
   withTracker,
 } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 import { Transmission } from './lib/transmission.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
-
-function kept<P extends { stop(): Promise<void> }>(peer: P): P {
-  peers.push(peer)
-  return peer
-}
+const stage = setStage()
+const { space } = stage
 
 /** A link that says no more than which torrent it is. */
 function magnet(content: Content, tracker?: string, which: 'v1' | 'v2' | 'both' = 'v1'): string {
@@ -40,13 +29,13 @@ function magnet(content: Content, tracker?: string, which: 'v1' | 'v2' | 'both' 
 /** Small pieces: an info dictionary of several parts. */
 const many = (name: string, flags: readonly string[] = ['v1_only']) => makeContent(space, name, MIXED, flags, 16384)
 
-async function ourSeed(content: Content, tracker?: string): Promise<Ours> {
-  return kept(await Ours.start({ torrent: withTracker(content, tracker), save: content.parent, listen: '127.0.0.3:0' }))
+function ourSeed(content: Content, tracker?: string): Promise<Ours> {
+  return stage.ours({ torrent: withTracker(content, tracker), save: content.parent, listen: '127.0.0.3:0' })
 }
 
 async function ourLeech(link: string): Promise<{ leech: Ours; save: string }> {
   const save = space.dir('leech')
-  return { leech: kept(await Ours.start({ magnet: link, save })), save }
+  return { leech: await stage.ours({ magnet: link, save }), save }
 }
 
 async function arrivedHere(content: Content, leech: Ours, save: string): Promise<void> {
@@ -66,13 +55,8 @@ describe.runIf(canTest('libtorrent'))('magnet links, with libtorrent', () => {
     hybrid = await many('lt-hybrid', [])
   })
 
-  async function theirSeed(of: Content): Promise<LtPeer> {
-    const options = { torrent: torrentFile(space, of), save: of.parent, listen: '127.0.0.2:0' }
-    return kept(await LtPeer.start(options))
-  }
-
   test('we get the metadata and the files from it', async () => {
-    const seed = await theirSeed(content)
+    const seed = await stage.theirSeed(content)
     const { leech, save } = await ourLeech(magnet(content))
     leech.handle.connectPeer(seed.endpoint)
     await arrivedHere(content, leech, save)
@@ -81,13 +65,13 @@ describe.runIf(canTest('libtorrent'))('magnet links, with libtorrent', () => {
   test('it gets the metadata and the files from us', async () => {
     const seed = await ourSeed(content)
     const save = space.dir('leech')
-    const leech = kept(await LtPeer.start({ magnet: magnet(content), save, connect: [seed.endpoint] }))
+    const leech = await stage.theirs({ magnet: magnet(content), save, connect: [seed.endpoint] })
     await leech.event('finished')
     expectArrived(content, save)
   })
 
   test.each(['v1', 'v2', 'both'] as const)('we get a hybrid torrent by a link with %s', async which => {
-    const seed = await theirSeed(hybrid)
+    const seed = await stage.theirSeed(hybrid)
     const { leech, save } = await ourLeech(magnet(hybrid, undefined, which))
     leech.handle.connectPeer(seed.endpoint)
     await arrivedHere(hybrid, leech, save)
@@ -98,18 +82,18 @@ describe.runIf(canTest('libtorrent'))('magnet links, with libtorrent', () => {
   test('it gets a hybrid torrent from us by its v1 name', async () => {
     const seed = await ourSeed(hybrid)
     const save = space.dir('leech')
-    const leech = kept(await LtPeer.start({ magnet: magnet(hybrid), save, connect: [seed.endpoint] }))
+    const leech = await stage.theirs({ magnet: magnet(hybrid), save, connect: [seed.endpoint] })
     await leech.event('finished')
     expectArrived(hybrid, save)
   })
 
   test('a leech of ours with nothing but the metadata passes it on', async () => {
-    const first = kept(await Ours.start({ torrent: content.torrent, save: space.dir('empty'), listen: '127.0.0.3:0' }))
+    const first = await stage.ours({ torrent: content.torrent, save: space.dir('empty'), listen: '127.0.0.3:0' })
     const second = (await ourLeech(magnet(content))).leech
     second.handle.connectPeer(first.endpoint)
     await second.alert('metadata_received')
     const save = space.dir('leech')
-    const leech = kept(await LtPeer.start({ magnet: magnet(content), save, connect: [second.endpoint] }))
+    const leech = await stage.theirs({ magnet: magnet(content), save, connect: [second.endpoint] })
     await leech.event('state')
     await leech.event('checked')
     expect((await leech.status()).pieces.length).toBeGreaterThan(100)
@@ -124,7 +108,7 @@ describe.runIf(canTest('transmission'))('magnet links, with transmission', () =>
   })
 
   test('we get the metadata and the files from it', async () => {
-    const seed = kept(await Transmission.start({ torrent: torrentFile(space, content), save: content.parent }))
+    const seed = await stage.keep(Transmission.start({ torrent: torrentFile(space, content), save: content.parent }))
     const { leech, save } = await ourLeech(magnet(content))
     leech.handle.connectPeer(seed.endpoint)
     await leech.finished(90_000)
@@ -133,10 +117,10 @@ describe.runIf(canTest('transmission'))('magnet links, with transmission', () =>
 
   test('it gets the metadata and the files from us', async () => {
     const save = space.dir('leech')
-    const leech = kept(await Transmission.start({ torrent: magnet(content), save }))
+    const leech = await stage.keep(Transmission.start({ torrent: magnet(content), save }))
     // it closes its connections once it has the metadata
     const settings = { min_reconnect_time: 2 }
-    const seed = kept(await Ours.start({ torrent: content.torrent, save: content.parent, settings }))
+    const seed = await stage.ours({ torrent: content.torrent, save: content.parent, settings })
     seed.handle.connectPeer(leech.endpoint)
     await leech.finished()
     expectArrived(content, save, { emptyFiles: false })
@@ -157,7 +141,7 @@ describe.runIf(canTest('aria2', 'opentracker'))('magnet links, with aria2', () =
   test('we get the metadata and the files from it', async () => {
     const content = contents.pop()!
     const torrent = torrentFile(space, content, tracker.httpUrl)
-    kept(await Aria2.start({ torrent, save: content.parent }))
+    await stage.keep(Aria2.start({ torrent, save: content.parent }))
     const { leech, save } = await ourLeech(magnet(content, tracker.httpUrl))
     await arrivedHere(content, leech, save)
   })
@@ -167,7 +151,7 @@ describe.runIf(canTest('aria2', 'opentracker'))('magnet links, with aria2', () =
     const seed = await ourSeed(content, tracker.httpUrl)
     await seed.alert('tracker_reply')
     const save = space.dir('leech')
-    const leech = kept(await Aria2.start({ torrent: magnet(content, tracker.httpUrl), save }))
+    const leech = await stage.keep(Aria2.start({ torrent: magnet(content, tracker.httpUrl), save }))
     await leech.finished()
     expectArrived(content, save)
   })

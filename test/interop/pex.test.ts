@@ -1,30 +1,22 @@
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { canTest } from './lib/child.ts'
-import { MIB, Workspace } from './lib/files.ts'
-import { LtPeer } from './lib/lt-peer.ts'
+import { MIB } from './lib/files.ts'
+import type { LtPeer } from './lib/lt-peer.ts'
 import { lib, Ours } from './lib/ours.ts'
 import { type Content, makeContent, torrentFile } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
+const stage = setStage()
+const { space } = stage
 
 type Kind = 'libtorrent' | 'ours'
 type Peer = LtPeer | Ours
 
-async function start(kind: Kind, content: Content, address: string): Promise<Peer> {
+function start(kind: Kind, content: Content, address: string): Promise<Peer> {
   const save = space.dir(kind)
   const listen = `${address}:0`
-  const peer =
-    kind === 'ours'
-      ? await Ours.start({ torrent: content.torrent, save, listen })
-      : await LtPeer.start({ torrent: torrentFile(space, content), save, listen })
-  peers.push(peer)
-  return peer
+  if (kind === 'ours') return stage.ours({ torrent: content.torrent, save, listen })
+  return stage.theirs({ torrent: torrentFile(space, content), save, listen })
 }
 
 async function addressesOf(peer: Peer): Promise<string[]> {
@@ -89,7 +81,6 @@ describe.runIf(canTest('libtorrent'))('peer exchange', () => {
     connect(middle, visitor)
     await waitFor('the introduction', () => acquainted(left, visitor), 90_000)
     await visitor.stop()
-    peers.splice(peers.indexOf(visitor), 1)
     // does not look for others itself: libtorrent must hear of it in a message of changes, one a minute
     const later = (await start('ours', content, '127.0.4.1')) as Ours
     later.handle.setFlags(lib.TorrentFlags.disablePex)

@@ -1,19 +1,15 @@
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { canTest } from './lib/child.ts'
-import { KIB, MIB, Workspace } from './lib/files.ts'
-import { LtPeer } from './lib/lt-peer.ts'
+import { KIB, MIB } from './lib/files.ts'
+import type { LtPeer } from './lib/lt-peer.ts'
 import { ltTool } from './lib/lt-tool.ts'
-import { lib, Ours } from './lib/ours.ts'
+import { lib } from './lib/ours.ts'
 import { type Content, expectArrived, makeContent, torrentFile } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
+const stage = setStage()
+const { space } = stage
 
 const LENGTH = 8 * MIB + 5
 const BYTES_PER_SECOND = 3 * MIB
@@ -28,8 +24,7 @@ interface Interrupted {
 
 async function oursInterrupted(content: Content, whole: boolean): Promise<Interrupted> {
   const save = whole ? content.parent : space.dir('partial')
-  const peer = await Ours.start({ torrent: content.torrent, save })
-  peers.push(peer)
+  const peer = await stage.ours({ torrent: content.torrent, save })
   if (!whole) {
     peer.handle.setDownloadLimit(BYTES_PER_SECOND)
     peer.handle.connectPeer((await theirSeed(content)).endpoint)
@@ -45,8 +40,7 @@ async function oursInterrupted(content: Content, whole: boolean): Promise<Interr
 async function theirsInterrupted(content: Content, whole: boolean): Promise<Interrupted> {
   const save = whole ? content.parent : space.dir('partial')
   const limit = whole ? {} : { download_limit: BYTES_PER_SECOND }
-  const peer = await LtPeer.start({ torrent: torrentFile(space, content), save, ...limit })
-  peers.push(peer)
+  const peer = await stage.theirs({ torrent: torrentFile(space, content), save, ...limit })
   if (!whole) {
     peer.connect((await theirSeed(content)).endpoint)
     while ((await peer.status()).progress <= 0.3) await new Promise(resolve => setTimeout(resolve, 50))
@@ -58,21 +52,13 @@ async function theirsInterrupted(content: Content, whole: boolean): Promise<Inte
   return { resume, save, pieces }
 }
 
-async function theirSeed(content: Content): Promise<LtPeer> {
-  const seed = await LtPeer.start({
-    torrent: torrentFile(space, content),
-    save: content.parent,
-    listen: '127.0.0.2:0',
-    seed_mode: true,
-  })
-  peers.push(seed)
-  return seed
+function theirSeed(content: Content): Promise<LtPeer> {
+  return stage.theirSeed(content, { seed_mode: true })
 }
 
 /** libtorrent goes on from there without reading the files again, to the end. */
 async function theyContinue(content: Content, from: Interrupted, whole: boolean): Promise<void> {
-  const peer = await LtPeer.start({ resume: space.file('their.resume', from.resume), save: from.save })
-  peers.push(peer)
+  const peer = await stage.theirs({ resume: space.file('their.resume', from.resume), save: from.save })
   expect(peer.events.filter(event => event.event === 'rejected' || event.event === 'error')).toEqual([])
   const status = await peer.status()
   expect(status.pieces).toEqual(from.pieces)
@@ -89,8 +75,7 @@ async function theyContinue(content: Content, from: Interrupted, whole: boolean)
 
 /** We go on from there without reading the files again, to the end. */
 async function weContinue(content: Content, from: Interrupted, whole: boolean): Promise<void> {
-  const peer = await Ours.start({ params: lib.readResumeData(from.resume), save: from.save })
-  peers.push(peer)
+  const peer = await stage.ours({ params: lib.readResumeData(from.resume), save: from.save })
   expect(peer.alerts.filter(alert => alert.what() === 'fastresume_rejected')).toEqual([])
   const status = peer.handle.status(lib.StatusFlags.queryPieces)
   expect(status.pieces).toEqual(from.pieces)
@@ -140,8 +125,7 @@ describe.runIf(canTest('libtorrent'))('resume data', () => {
     const content = await makeContent(space, 'gone', [['', LENGTH]])
     const from = await oursInterrupted(content, true)
     const save = join(space.dir(), 'empty')
-    const peer = await Ours.start({ params: lib.readResumeData(from.resume), save })
-    peers.push(peer)
+    const peer = await stage.ours({ params: lib.readResumeData(from.resume), save })
     await peer.alert('fastresume_rejected')
     peer.handle.connectPeer((await theirSeed(content)).endpoint)
     await peer.until('everything again', () => peer.handle.status().isSeeding)

@@ -1,19 +1,15 @@
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Aria2 } from './lib/aria2.ts'
 import { canTest } from './lib/child.ts'
-import { MIB, Workspace } from './lib/files.ts'
-import { LtPeer } from './lib/lt-peer.ts'
-import { Ours } from './lib/ours.ts'
+import { MIB } from './lib/files.ts'
+import type { LtPeer } from './lib/lt-peer.ts'
+import type { Ours } from './lib/ours.ts'
 import { announced, expectArrived, makeContent, torrentFile, trackerFor, withTracker } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 import { Transmission } from './lib/transmission.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
+const stage = setStage()
+const { space } = stage
 
 describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a swarm', () => {
   test('of one slow seed and leeches of every kind ends with everybody whole', async () => {
@@ -21,27 +17,21 @@ describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a
       ['a', 7 * MIB + 1],
       ['b/c', 5 * MIB],
     ])
-    const tracker = await trackerFor([content])
-    peers.push(tracker)
+    const tracker = await stage.keep(trackerFor([content]))
     const torrent = torrentFile(space, content, tracker.httpUrl)
-    const seed = await LtPeer.start({ torrent, save: content.parent, listen: '127.0.0.2:0', upload_limit: 3 * MIB })
-    peers.push(seed)
+    const seed = await stage.theirs({ torrent, save: content.parent, listen: '127.0.0.2:0', upload_limit: 3 * MIB })
     await announced(tracker, content.infoHash, 'seed', [seed.child])
 
     const saves = ['transmission', 'aria2', 'libtorrent', 'ours', 'ours'].map(name => space.dir(name))
-    const transmission = await Transmission.start({ torrent, save: saves[0]!, address: '127.0.0.6' })
-    peers.push(transmission)
+    const transmission = await stage.keep(Transmission.start({ torrent, save: saves[0]!, address: '127.0.0.6' }))
     await announced(tracker, content.infoHash, 'leech', [transmission.child])
-    const aria2 = await Aria2.start({ torrent, save: saves[1]! })
-    peers.push(aria2)
-    const libtorrent = await LtPeer.start({ torrent, save: saves[2]!, listen: '127.0.0.5:0' })
-    peers.push(libtorrent)
+    const aria2 = await stage.keep(Aria2.start({ torrent, save: saves[1]! }))
+    const libtorrent = await stage.theirs({ torrent, save: saves[2]!, listen: '127.0.0.5:0' })
     const ours: Ours[] = []
     for (const [i, url] of [tracker.httpUrl, tracker.udpUrl].entries()) {
       const listen = `127.0.0.${3 + i}:0`
-      const leech = await Ours.start({ torrent: withTracker(content, url), save: saves[3 + i]!, listen })
+      const leech = await stage.ours({ torrent: withTracker(content, url), save: saves[3 + i]!, listen })
       ours.push(leech)
-      peers.push(leech)
     }
     await Promise.all([
       transmission.finished(),
@@ -56,28 +46,23 @@ describe.runIf(canTest('libtorrent', 'transmission', 'aria2', 'opentracker'))('a
 
   test('of one seed of ours and leeches of other kinds ends with everybody whole', async () => {
     const content = await makeContent(space, 'from-us', [['', 12 * MIB + 3]])
-    const tracker = await trackerFor([content])
-    peers.push(tracker)
+    const tracker = await stage.keep(trackerFor([content]))
     const torrent = torrentFile(space, content, tracker.udpUrl)
     const saves = ['aria2', 'libtorrent', 'libtorrent', 'ours'].map(name => space.dir(name))
-    const seed = await Ours.start({ torrent: withTracker(content, tracker.udpUrl), save: content.parent })
-    peers.push(seed)
+    const seed = await stage.ours({ torrent: withTracker(content, tracker.udpUrl), save: content.parent })
     seed.handle.setUploadLimit(4 * MIB)
     await announced(tracker, content.infoHash, 'seed')
-    const aria2 = await Aria2.start({ torrent, save: saves[0]! })
-    peers.push(aria2)
+    const aria2 = await stage.keep(Aria2.start({ torrent, save: saves[0]! }))
     const theirs: LtPeer[] = []
     for (const i of [1, 2]) {
-      const leech = await LtPeer.start({ torrent, save: saves[i]!, listen: `127.0.0.${6 + i}:0` })
+      const leech = await stage.theirs({ torrent, save: saves[i]!, listen: `127.0.0.${6 + i}:0` })
       theirs.push(leech)
-      peers.push(leech)
     }
-    const ours = await Ours.start({
+    const ours = await stage.ours({
       torrent: withTracker(content, tracker.httpUrl),
       save: saves[3]!,
       listen: '127.0.0.3:0',
     })
-    peers.push(ours)
     await Promise.all([aria2.finished(), ours.finished(), ...theirs.map(leech => leech.event('finished'))])
     for (const save of saves) expectArrived(content, save)
   })

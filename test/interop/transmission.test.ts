@@ -1,9 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canTest } from './lib/child.ts'
-import { Workspace } from './lib/files.ts'
 import { spareAddresses } from './lib/net.ts'
 import type { Opentracker } from './lib/opentracker.ts'
-import { Ours } from './lib/ours.ts'
+import type { Ours } from './lib/ours.ts'
 import {
   announced,
   type Content,
@@ -14,15 +13,11 @@ import {
   trackerFor,
   withTracker,
 } from './lib/scenario.ts'
+import { setStage } from './lib/stage.ts'
 import { Transmission } from './lib/transmission.ts'
 
-const space = new Workspace()
-const peers: { stop(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const peer of peers.splice(0)) await peer.stop()
-})
-afterAll(() => space.remove())
+const stage = setStage()
+const { space } = stage
 
 async function arrived(content: Content, leech: Ours, save: string): Promise<void> {
   await leech.finished(90_000)
@@ -43,21 +38,17 @@ describe.runIf(canTest('transmission', 'opentracker'))('with transmission', () =
   afterAll(() => tracker?.stop())
 
   test('we download from it', async () => {
-    const seed = await Transmission.start({ torrent: torrentFile(space, direct), save: direct.parent })
-    peers.push(seed)
+    const seed = await stage.keep(Transmission.start({ torrent: torrentFile(space, direct), save: direct.parent }))
     const save = space.dir('leech')
-    const leech = await Ours.start({ torrent: direct.torrent, save })
-    peers.push(leech)
+    const leech = await stage.ours({ torrent: direct.torrent, save })
     leech.handle.connectPeer(seed.endpoint)
     await arrived(direct, leech, save)
   })
 
   test('it downloads from us', async () => {
     const save = space.dir('leech')
-    const leech = await Transmission.start({ torrent: torrentFile(space, direct), save })
-    peers.push(leech)
-    const seed = await Ours.start({ torrent: direct.torrent, save: direct.parent })
-    peers.push(seed)
+    const leech = await stage.keep(Transmission.start({ torrent: torrentFile(space, direct), save }))
+    const seed = await stage.ours({ torrent: direct.torrent, save: direct.parent })
     seed.handle.connectPeer(leech.endpoint)
     await leech.finished()
     expectArrived(direct, save, { emptyFiles: false })
@@ -69,24 +60,22 @@ describe.runIf(canTest('transmission', 'opentracker'))('with transmission', () =
 
     test(`we download from it, found over ${protocol}`, async () => {
       const content = contents.pop()!
-      const seed = await Transmission.start({ torrent: torrentFile(space, content, url()), save: content.parent })
-      peers.push(seed)
+      const seed = await stage.keep(
+        Transmission.start({ torrent: torrentFile(space, content, url()), save: content.parent }),
+      )
       await announced(tracker, content.infoHash, 'seed', [seed.child])
       const save = space.dir('leech')
-      const leech = await Ours.start({ torrent: withTracker(content, url()), save, listen: '127.0.0.3:0' })
-      peers.push(leech)
+      const leech = await stage.ours({ torrent: withTracker(content, url()), save, listen: '127.0.0.3:0' })
       await arrived(content, leech, save)
     })
 
     test(`it downloads from us, who found it over ${protocol}`, async () => {
       const content = contents.pop()!
       const save = space.dir('leech')
-      const leech = await Transmission.start({ torrent: torrentFile(space, content, url()), save })
-      peers.push(leech)
+      const leech = await stage.keep(Transmission.start({ torrent: torrentFile(space, content, url()), save }))
       await announced(tracker, content.infoHash, 'leech', [leech.child])
       const torrent = withTracker(content, url())
-      const seed = await Ours.start({ torrent, save: content.parent, listen: '127.0.0.3:0' })
-      peers.push(seed)
+      await stage.ours({ torrent, save: content.parent, listen: '127.0.0.3:0' })
       await leech.finished()
       expectArrived(content, save, { emptyFiles: false })
     })
@@ -102,17 +91,16 @@ describe.runIf(spare !== null)('with transmission, outside of 127/8', () => {
   for (const protocol of ['HTTP', 'UDP'] as const) {
     test(`it downloads from us, whom it found over ${protocol}`, async () => {
       const content = await makeContent(space, `outside-${protocol}`, MIXED)
-      const tracker = await trackerFor([content], first)
-      peers.push(tracker)
+      const tracker = await stage.keep(trackerFor([content], first))
       const url = protocol === 'HTTP' ? tracker.httpUrl : tracker.udpUrl
       const torrent = withTracker(content, url)
       const settings = { seeding_outgoing_connections: false }
-      const seed = await Ours.start({ torrent, save: content.parent, listen: `${first}:0`, settings })
-      peers.push(seed)
+      await stage.ours({ torrent, save: content.parent, listen: `${first}:0`, settings })
       await announced(tracker, content.infoHash, 'seed')
       const save = space.dir('leech')
-      const leech = await Transmission.start({ torrent: torrentFile(space, content, url), save, address: second })
-      peers.push(leech)
+      const leech = await stage.keep(
+        Transmission.start({ torrent: torrentFile(space, content, url), save, address: second }),
+      )
       await leech.finished()
       expectArrived(content, save, { emptyFiles: false })
     })

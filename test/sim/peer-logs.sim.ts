@@ -1,7 +1,9 @@
 /** The alerts that say in words what goes over connections, and what becomes of them. */
 
 import { describe, expect, test } from 'vitest'
+import { PeerAlert } from '../../src/alert/alert.ts'
 import { PeerLogAlert } from '../../src/alert/log-alerts.ts'
+import { InvalidRequestAlert } from '../../src/alert/peer-alerts.ts'
 import { PEER_LOG_EVENT_NAMES } from '../../src/alert/peer-log-events.ts'
 import { BLOCK_SIZE } from '../../src/core/brands.ts'
 import { AlertCategory } from '../../src/core/enums.ts'
@@ -168,6 +170,40 @@ describe('the pace of a peer', () => {
       ])
       expect(story(seed).some(line => /OPTIMISTIC_UNCHOKE \[ session-time: \d+ \]/.test(line))).toBe(true)
       swarm.close()
+    })
+  })
+
+  test('shows the numbers of peers signed, as libtorrent reads them', () => {
+    inArena(2, { victim: { settings: ALL_LOGS } }, arena => {
+      const peer = arena.attackAfterHandshake()
+      peer.send(PeerMessage.interested)
+      peer.send(PeerMessage.request, u32(0xffffffff, 0x80000000, BLOCK_SIZE))
+      peer.send(PeerMessage.reject, u32(0xfffffffe, 16, BLOCK_SIZE))
+      peer.send(PeerMessage.cancel, u32(0xfffffffd, 16, BLOCK_SIZE))
+      peer.send(PeerMessage.suggest, u32(0xfffffffc))
+      peer.send(PeerMessage.allowedFast, u32(0xfffffffb))
+      peer.send(PeerMessage.have, u32(0xfffffffa))
+      arena.sim.run(1000)
+      const own = arena.victim.alerts.filter(alert => alert instanceof PeerAlert && alert.ep[0].startsWith('81.'))
+      const refused = own.filter(alert => alert instanceof InvalidRequestAlert)
+      expect(refused.map(({ request }) => [request.piece, request.start, request.length])).toEqual([
+        [-1, -0x80000000, BLOCK_SIZE],
+      ])
+      expect(refused[0]!.message()).toContain(
+        'peer sent an invalid piece request (piece: -1 start: -2147483648 len: 16384)',
+      )
+      const log = own.filter(alert => alert instanceof PeerLogAlert)
+      const text = (name: string, direction: PeerLogAlert.Direction) =>
+        log.find(a => a.direction === direction && PEER_LOG_EVENT_NAMES[a.eventType] === name)?.logMessage()
+      const { incomingMessage, outgoingMessage } = PeerLogAlert.Direction
+      expect(text('REQUEST', incomingMessage)).toBe('piece: -1 s: 80000000 l: 4000')
+      expect(text('REJECT', outgoingMessage)).toBe('piece: -1 | s: -2147483648 | l: 16384')
+      expect(text('REJECT', incomingMessage)).toBe('piece: -2 s: 10 l: 4000')
+      expect(text('CANCEL', incomingMessage)).toBe('piece: -3 s: 10 l: 4000')
+      expect(text('SUGGEST_PIECE', incomingMessage)).toBe('piece: -4')
+      expect(text('ALLOWED_FAST', incomingMessage)).toBe('-5')
+      expect(text('HAVE', incomingMessage)).toBe('piece: -6')
+      arena.finish()
     })
   })
 })

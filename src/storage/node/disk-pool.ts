@@ -50,7 +50,7 @@ const READ_BUDGET = 32 << 20
 /** What {@link createNodeDisk} needs. */
 export interface NodeDiskOptions {
   readonly settings: DiskSettings
-  /** Every batch of callbacks runs inside this; the engine's door. */
+  /** Every batch of callbacks runs inside this; the engine's door. Errors of the disk itself are thrown inside it too. */
   readonly turn?: (fn: () => void) => void
   /** Bytes of the read cache; 32 MiB if absent. */
   readonly readCacheBytes?: number
@@ -89,6 +89,10 @@ class NodeDisk implements DiskIo {
       segments: () => [this.#slab.segments(), this.#readSlab.segments()],
       turn,
       fenceEnded: job => this.#limit(job.storage),
+      crashed: error =>
+        turn(() => {
+          throw error
+        }),
     })
     this.#slab = new Slab({
       budgetBytes: writeBudget(options.settings),
@@ -308,11 +312,6 @@ class NodeDisk implements DiskIo {
     const state = this.#usable(storage)
     if (state !== null) this.#cancelHashing(state)
     this.#fenced('stop', storage, true, nothingToDo, error => done(error))
-  }
-
-  clearPiece(storage: StorageHandle, piece: PieceIndex): void {
-    const state = this.#usable(storage)
-    if (state !== null) this.#cache.dropPiece(state.id, piece, state.pieceSize(piece))
   }
 
   openFiles(storage: StorageHandle): readonly OpenFile[] {

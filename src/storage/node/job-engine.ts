@@ -7,11 +7,11 @@ import { performance } from 'node:perf_hooks'
 import { Operation } from '../../core/enums.ts'
 import { errnoError } from '../../core/error-code.ts'
 import { abortedError } from '../disk-error.ts'
-import { DiskJobs } from '../disk-jobs.ts'
+import { DiskJobs, JobState } from '../disk-jobs.ts'
 import type { WireAnswer, WorkerInit } from '../worker-protocol.ts'
 import { type Job, WriteJob } from './jobs.ts'
 import { OpenFileTable } from './open-file-table.ts'
-import { type PoolLimits, WorkerPool } from './worker-pool.ts'
+import { type PoolLimits, type PoolSink, type PoolWorker, WorkerPool } from './worker-pool.ts'
 
 /** Jobs of one storage that may be with the workers at once, per worker. */
 const AHEAD = 4
@@ -25,6 +25,10 @@ export interface JobEngineOptions {
   readonly turn: (fn: () => void) => void
   /** An exclusive job has ended: its storage may work again. */
   readonly fenceEnded: (job: Job) => void
+  /** Told of what was thrown that nobody expects. The job it came from has failed with `EIO`. */
+  readonly crashed: (error: unknown) => void
+  /** Another way to start a worker, for tests. */
+  readonly spawn?: (init: WorkerInit) => PoolWorker
 }
 
 /** Queues, workers and deliveries of one disk. */
@@ -45,6 +49,7 @@ export class JobEngine {
   readonly #pool: WorkerPool<Job>
   readonly #turn: (fn: () => void) => void
   readonly #fenceEnded: (job: Job) => void
+  readonly #crashed: (error: unknown) => void
   /** Jobs that have ended, and other callbacks that are due: told to their owners in one turn. */
   #ended: { deliver(): void }[] = []
   #deliveryScheduled = false
@@ -53,7 +58,8 @@ export class JobEngine {
   constructor(options: JobEngineOptions) {
     this.#turn = options.turn
     this.#fenceEnded = options.fenceEnded
-    this.#pool = new WorkerPool<Job>(options.limits, options.segments, {
+    this.#crashed = options.crashed
+    const sink: PoolSink<Job> = {
       answered: (answers, jobs) => this.#answered(answers, jobs),
       takenBack: job => this.#jobs.requeue(job),
       lost: job => this.#lost(job),
@@ -61,7 +67,9 @@ export class JobEngine {
         job.queue.stalled = true
       },
       capacity: () => this.dispatch(),
-    })
+      crashed: options.crashed,
+    }
+    this.#pool = new WorkerPool<Job>(options.limits, options.segments, sink, options.spawn)
   }
 
   get queued(): number {
@@ -119,7 +127,7 @@ export class JobEngine {
     this.#checkClosed()
   }
 
-  /** Gives the workers what they will take. */
+  /** Gives the workers what they will take. Called outside of turns too: it does not throw. */
   dispatch(): void {
     // most turns have no job: the network's need not look for room among the workers
     while (this.#jobs.queued > 0 && this.#pool.hasRoom(false)) {
@@ -128,7 +136,11 @@ export class JobEngine {
         this.#pool.hasRoom(true),
       )
       if (job === null) break
-      this.#run(job)
+      try {
+        this.#run(job)
+      } catch (error) {
+        this.#broken(job, error)
+      }
     }
     this.#pool.flush()
   }
@@ -175,8 +187,12 @@ export class JobEngine {
       this.#count(answer)
       if (answer.files !== null) this.openFiles.record(answer.files, performance.now())
       job.queue.stalled = false
-      if (job.answered(answer)) this.#jobs.requeue(job)
-      else this.#finish(job)
+      try {
+        if (job.answered(answer)) this.#jobs.requeue(job)
+        else this.#finish(job)
+      } catch (error) {
+        this.#broken(job, error)
+      }
     }
     this.#deliver()
   }
@@ -193,6 +209,12 @@ export class JobEngine {
     sums.filePoolMisses += answer.fileMisses
   }
 
+  #broken(job: Job, error: unknown): void {
+    if (job.state === JobState.running) this.#lost(job)
+    this.#crashed(error)
+  }
+
+  /** Nobody knows what has become of it. */
   #lost(job: Job): void {
     job.queue.stalled = false
     job.failed({ code: errnoError('EIO'), operation: Operation.exception, file: -1 })
@@ -224,7 +246,11 @@ export class JobEngine {
     if (this.#ended.length > 0) {
       const ended = this.#ended
       this.#ended = []
-      this.#turn(() => this.#tell(ended))
+      try {
+        this.#turn(() => this.#tell(ended))
+      } catch (error) {
+        this.#crashed(error)
+      }
     }
     this.#checkClosed()
   }

@@ -49,10 +49,6 @@ export abstract class Job implements QueuedJob, PoolJob {
     return this.storage.queue
   }
 
-  get storageId(): number {
-    return this.storage.id
-  }
-
   /** The next thing for a worker to do; `null` if there is nothing (more). Called when the job's turn has come. */
   abstract wire(): WireJob | null
   /** @returns true if there is another step */

@@ -16,12 +16,11 @@ import {
 
 /** What the pool sees of a job. */
 export interface PoolJob {
-  readonly storageId: number
   /** Long sequential work; fewer of these are given ahead, so that a short job need not wait for many. */
   readonly bulk: boolean
 }
 
-/** Receives what the pool has to say; always from a turn of its own. */
+/** Receives what the pool has to say; always from an event of its own. What its methods throw goes to `crashed`. */
 export interface PoolSink<J extends PoolJob> {
   /** Answers that came together. @param job `null`: the job was taken back or the worker is gone */
   answered(answers: readonly WireAnswer[], jobs: readonly J[]): void
@@ -33,16 +32,20 @@ export interface PoolSink<J extends PoolJob> {
   stalled(job: J): void
   /** Workers stopped or started: try to place jobs again. */
   capacity(): void
+  /** A worker has failed, or something was thrown that nobody expects: to be told, nothing else. */
+  crashed(error: unknown): void
 }
 
 /** What the pool needs of a `Worker`. */
 export interface PoolWorker {
   postMessage(message: ToWorker): void
   on(event: 'message', fn: (answers: WireAnswer[]) => void): unknown
-  on(event: 'error', fn: (error: unknown) => void): unknown
+  on(event: 'error' | 'messageerror', fn: (error: unknown) => void): unknown
   on(event: 'exit', fn: () => void): unknown
   ref(): void
   unref(): void
+  /** Ends it wherever it is; 'exit' follows. */
+  terminate(): unknown
 }
 
 export interface PoolLimits {
@@ -160,11 +163,20 @@ export class WorkerPool<J extends PoolJob> {
    * Gives a job to the worker with the least to do, starting one if need be. `hasRoom` must be true.
    *
    * @returns the worker, for `closeStorage`
+   * @throws if there is no worker and the system does not let one start
    */
   give(job: J, wire: WireJob): object {
     let thread = this.#pick(job.bulk)
     const crowded = thread === null || thread.inFlight.length >= (job.bulk ? 1 : PACKED)
-    if (crowded && this.#mayStart()) thread = this.#start()
+    if (crowded && this.#mayStart()) {
+      try {
+        thread = this.#start()
+      } catch (error) {
+        // those there are do it, only later
+        if (thread === null) throw error
+        this.#sink.crashed(error)
+      }
+    }
     if (thread === null) throw new Error('WorkerPool: no room for a job')
     this.#send(thread, wire, job, null)
     if (job.bulk) thread.bulk++
@@ -175,14 +187,14 @@ export class WorkerPool<J extends PoolJob> {
   closeStorage(of: object, storage: number, done: () => void): void {
     const thread = this.#threads.find(t => t === of)
     if (thread === undefined || thread.leaving) {
-      queueMicrotask(done)
+      this.#later(done)
       return
     }
     const wire: WireClose = { op: 3, id: 0, cell: 0, storage }
     // A worker that hangs closes when it wakes; its files must not hold up others until then.
     if (thread.stalled) {
       this.#send(thread, wire, null, () => {})
-      queueMicrotask(done)
+      this.#later(done)
     } else this.#send(thread, wire, null, done)
   }
 
@@ -201,8 +213,16 @@ export class WorkerPool<J extends PoolJob> {
     this.#dirty = false
     for (const thread of this.#threads) {
       if (thread.outgoing.length === 0) continue
-      this.#post(thread, { type: 'jobs', jobs: thread.outgoing })
+      const jobs = thread.outgoing
       thread.outgoing = []
+      try {
+        this.#post(thread, { type: 'jobs', jobs })
+      } catch (error) {
+        // it never left: nobody will answer
+        for (const { id } of jobs) this.#drop(this.#remove(thread, id))
+        this.#settle(thread)
+        this.#sink.crashed(error)
+      }
     }
   }
 
@@ -269,7 +289,7 @@ export class WorkerPool<J extends PoolJob> {
     thread.idleLooks = 0
     thread.outgoing.push(wire)
     this.#dirty = true
-    this.#look ??= setInterval(() => this.#lookAround(), LOOK_MS).unref()
+    this.#look ??= setInterval(() => this.#enter(() => this.#lookAround()), LOOK_MS).unref()
   }
 
   #start(): Thread<J> {
@@ -292,10 +312,15 @@ export class WorkerPool<J extends PoolJob> {
       leaving: false,
     }
     worker.unref()
-    worker.on('message', (answers: WireAnswer[]) => this.#answered(thread, answers))
+    worker.on('message', (answers: WireAnswer[]) => this.#enter(() => this.#answered(thread, answers)))
     // An 'error' is followed by 'exit', where the jobs learn of it; without a listener it would end the process.
-    worker.on('error', error => process.emitWarning(`a disk worker has failed: ${String(error)}`))
-    worker.on('exit', () => this.#exited(thread))
+    worker.on('error', error => this.#sink.crashed(error))
+    // Which jobs were answered is lost with the message: all of the worker's are.
+    worker.on('messageerror', error => {
+      this.#sink.crashed(error)
+      worker.terminate()
+    })
+    worker.on('exit', () => this.#enter(() => this.#exited(thread)))
     this.#threads.push(thread)
     return thread
   }
@@ -316,7 +341,7 @@ export class WorkerPool<J extends PoolJob> {
     thread.stalled = false
     thread.startLooks = 0
     if (real.length > 0) this.#sink.answered(real, jobs)
-    for (const fn of closed) fn()
+    for (const fn of closed) this.#enter(fn)
     this.#settle(thread)
     this.#sink.capacity()
   }
@@ -348,12 +373,30 @@ export class WorkerPool<J extends PoolJob> {
     const at = this.#threads.indexOf(thread)
     if (at >= 0) this.#threads.splice(at, 1)
     const orphans = thread.inFlight.splice(0)
-    for (const entry of orphans) {
-      entry.closed?.()
-      if (entry.job !== null) this.#sink.lost(entry.job)
-    }
+    for (const entry of orphans) this.#drop(entry)
     this.#checkEmpty()
     if (this.#onEmpty === null) this.#sink.capacity()
+  }
+
+  /** What was asked for will not be answered. */
+  #drop(entry: InFlight<J> | null): void {
+    if (entry === null) return
+    this.#enter(() => entry.closed?.())
+    const { job } = entry
+    if (job !== null) this.#enter(() => this.#sink.lost(job))
+  }
+
+  /** The door of all events: what is thrown must not reach the event loop. */
+  #enter(fn: () => void): void {
+    try {
+      fn()
+    } catch (error) {
+      this.#sink.crashed(error)
+    }
+  }
+
+  #later(fn: () => void): void {
+    queueMicrotask(() => this.#enter(fn))
   }
 
   #checkEmpty(): void {
@@ -404,7 +447,7 @@ export class WorkerPool<J extends PoolJob> {
       if (entry.closed !== null) {
         // It will close when it wakes up; do not wait for that.
         this.#remove(thread, entry.id)
-        queueMicrotask(entry.closed)
+        this.#later(entry.closed)
       } else if (Atomics.compareExchange(thread.claims, entry.cell, entry.id, 0) === entry.id) {
         this.#remove(thread, entry.id)
         if (entry.job !== null) this.#sink.takenBack(entry.job)

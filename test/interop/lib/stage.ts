@@ -9,6 +9,8 @@ import { type Content, torrentFile } from './scenario.ts'
 export interface Stage {
   /** Removed after the last test of the file. */
   readonly space: Workspace
+  /** Stops it at the end of the test. */
+  keep<T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T>
   /** libtorrent, until the end of the test. */
   theirs(options: LtPeerOptions): Promise<LtPeer>
   /** Our engine, until the end of the test. */
@@ -28,16 +30,17 @@ export function setStage(): Stage {
   })
   afterAll(() => space.remove())
 
-  async function untilTheEnd<T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> {
+  async function keep<T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> {
     const peer = await starting
     peers.push(peer)
     return peer
   }
 
-  const theirs = (options: LtPeerOptions) => untilTheEnd(LtPeer.start(options))
-  const ours = (options: OursOptions) => untilTheEnd(Ours.start(options))
+  const theirs = (options: LtPeerOptions) => keep(LtPeer.start(options))
+  const ours = (options: OursOptions) => keep(Ours.start(options))
   return {
     space,
+    keep,
     theirs,
     ours,
     async theirSeed(content, options = {}) {

@@ -349,10 +349,6 @@ export class SimDisk implements DiskIo {
     this.#simple(handle, Operation.file, done, below => this.#below.stop(below, done))
   }
 
-  clearPiece(handle: StorageHandle, piece: PieceIndex): void {
-    this.#below.clearPiece(this.#storage(handle).below, piece)
-  }
-
   openFiles(handle: StorageHandle): readonly OpenFile[] {
     return this.#below.openFiles(this.#storage(handle).below)
   }

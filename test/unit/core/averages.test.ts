@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { RateMeter, SlidingAverage } from '../../../src/core/averages.ts'
+import { SlidingAverage } from '../../../src/core/averages.ts'
 import { SeededRng } from '../../../src/core/rng.ts'
 
 describe('sliding average', () => {
@@ -39,41 +39,5 @@ describe('sliding average', () => {
     for (let i = 0; i < 10; i++) a.addSample(0)
     a.addSample(1000)
     expect(a.mean()).toBe(100)
-  })
-})
-
-describe('rate meter', () => {
-  test('gives each second a fifth of the weight', () => {
-    const m = new RateMeter()
-    m.add(1000)
-    expect(m.rate()).toBe(0)
-    expect(m.counter()).toBe(1000)
-    m.tick(1000)
-    expect(m.rate()).toBe(200)
-    m.add(1000)
-    m.tick(1000)
-    expect(m.rate()).toBe(360)
-    expect(m.total()).toBe(2000)
-    expect(m.counter()).toBe(0)
-  })
-
-  test('reaches a steady rate whatever the tick, and goes back to 0', () => {
-    const m = new RateMeter()
-    for (let i = 0; i < 60; i++) {
-      m.add(5000)
-      m.tick(500)
-    }
-    expect(Math.abs(m.rate() - 10_000)).toBeLessThan(10)
-    for (let i = 0; i < 60; i++) m.tick(1000)
-    expect(m.rate()).toBe(0)
-  })
-
-  test('an offset counts in the total only', () => {
-    const m = new RateMeter()
-    m.offset(100)
-    m.tick(1000)
-    expect([m.total(), m.rate()]).toEqual([100, 0])
-    m.clear()
-    expect(m.total()).toBe(0)
   })
 })

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { bdecodeNode } from '../../../src/bencode/bdecode.ts'
 import { bencode } from '../../../src/bencode/bencode.ts'
 import { bytesToText, textToBytes } from '../../../src/core/bytes.ts'
 import { ed25519CreateKeypair, ed25519CreateSeed } from '../../../src/core/ed25519.ts'
@@ -8,7 +7,6 @@ import {
   Item,
   itemTargetId,
   mutableItemTargetId,
-  sequenceNumberOf,
   signMutableItem,
   verifyMutableItem,
 } from '../../../src/dht/item.ts'
@@ -64,19 +62,6 @@ test('a signature is over value, salt and version', () => {
   expect(verify(VALUE, textToBytes('foobaz'), 7)).toBe(false)
   expect(verify(VALUE, NO_SALT, 7)).toBe(false)
   expect(verify(VALUE, FOOBAR, 8)).toBe(false)
-})
-
-test.each([
-  ['0', 0],
-  ['-5', -5],
-  ['9007199254740991', 2 ** 53 - 1],
-  ['9007199254740993', 9007199254740993n],
-  ['9223372036854775807', 9223372036854775807n],
-  ['-9223372036854775807', -9223372036854775807n],
-  ['9223372036854775808', 0],
-  ['99999999999999999999', 0],
-])('version %s is read exactly', (text, want) => {
-  expect(sequenceNumberOf(bdecodeNode(textToBytes(`i${text}e`)))).toBe(want)
 })
 
 describe('item', () => {

@@ -199,8 +199,8 @@ describe('peers', () => {
     lab.clock += 46 * 60_000
     lab.storage.announcePeer(N1, ['1.2.3.4', 1], NAME, true)
     lab.storage.tick()
-    want.BFpe.clear()
-    want.BFsd.clear()
+    want.BFpe = new BloomFilter(256)
+    want.BFsd = new BloomFilter(256)
     want.BFsd.set(hashAddress('1.2.3.4'))
     check()
   })

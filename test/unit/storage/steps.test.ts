@@ -225,6 +225,82 @@ describe('whole-storage work', () => {
     expect(drive(renameSteps(state, 99, 'new'), () => ({})).tasks).toEqual([])
   })
 
+  test('a rename to the name of another file is refused, however it is written', () => {
+    const state = make()
+    for (const name of ['n/sub/b', './n/sub/b', 'n//sub/./b', 'n/x/../sub/b', '/save/n/sub/b', '/save//n/sub/b']) {
+      let failure: DiskFailure | null = null
+      try {
+        drive(renameSteps(state, 0, name), () => ({}))
+      } catch (error) {
+        failure = error as DiskFailure
+      }
+      expect([failure?.code.message(), failure?.operation, failure?.file]).toEqual([
+        'torrent file collides with file from another torrent',
+        Operation.fileRename,
+        0,
+      ])
+    }
+    expect(state.name(0)).toBe('n/a')
+    // its own name in another form is not another file's
+    drive(renameSteps(state, 0, './n//a'), () => ({}))
+    expect(state.path(0)).toBe('/save/n/a')
+    // names that were left are free, those that were taken are not; pad files have none
+    drive(renameSteps(state, 3, 'c'), () => ({}))
+    drive(renameSteps(state, 0, 'n/sub/b'), () => ({}))
+    expect(() => drive(renameSteps(state, 1, '/save/c'), () => ({}))).toThrow('collides')
+    drive(renameSteps(state, 1, 'n/.pad/0'), () => ({}))
+  })
+
+  describe('of files with the same name', () => {
+    const same = (renamed: Readonly<Record<number, string>>): StorageState =>
+      new StorageState(
+        1,
+        optionsFor(LAYOUT, '/save', { renamed: new Map(Object.entries(renamed).map(([k, v]) => [Number(k), v])) }),
+      )
+
+    test('the first one has it', () => {
+      const state = same({ 3: './n//a', 1: '/save/n/a' })
+      expect([0, 1, 3, 4].map(file => state.ownsPath(file))).toEqual([true, false, false, true])
+      expect([state.claim(0), state.claim(3)]).toEqual([true, false])
+    })
+
+    test('the others take nothing away when they get another one, and have theirs when the first one has', () => {
+      const state = same({ 3: 'n/a' })
+      const { tasks } = drive(renameSteps(state, 3, 'own'), () => ({}))
+      expect([tasks, state.path(3), state.ownsPath(3)]).toEqual([[], '/save/own', true])
+      const next = same({ 3: 'n/a' })
+      expect(kinds(drive(renameSteps(next, 0, 'own'), () => ({})).tasks)).toBe('rename')
+      expect([next.ownsPath(0), next.ownsPath(3)]).toEqual([true, true])
+    })
+
+    test('one is moved', () => {
+      const state = same({ 0: '/save/n/sub/b' })
+      const { tasks } = drive(moveSteps(state, '/to', MoveFlags.alwaysReplaceFiles), () => ({ numbers: [0] }))
+      expect(tasks[0]).toMatchObject({ files: [1, 4] })
+      expect([0, 3].map(file => [state.path(file), state.ownsPath(file)])).toEqual([
+        ['/save/n/sub/b', true],
+        ['/to/n/sub/b', true],
+      ])
+    })
+
+    test('empty ones and links are not made', () => {
+      const state = same({ 1: 'n/a', 4: 'n/a' })
+      const { tasks } = drive(checkSteps(state, null, []), withFiles({}))
+      expect(kinds(tasks)).toBe('stat')
+      expect(kinds(drive(checkSteps(make(), null, []), withFiles({})).tasks)).toBe('stat symlink create')
+    })
+
+    test('none comes about by a move', () => {
+      const state = same({ 0: '/to//n/sub/b' })
+      const move = () => drive(moveSteps(state, '/to', MoveFlags.alwaysReplaceFiles), () => ({ numbers: [0] }))
+      expect(move).toThrow('torrent file collides with file from another torrent')
+      expect(state.savePath).toBe('/save')
+      // the files stay where they are: of those at the new place the first one counts
+      drive(moveSteps(state, '/to', MoveFlags.resetSavePath), () => ({ numbers: [1] }))
+      expect([0, 3].map(file => state.ownsPath(file))).toEqual([true, false])
+    })
+  })
+
   test('deleting takes files, the part file, or both', () => {
     const only = drive(deleteSteps(make(), 2), () => ({}))
     expect(only.tasks[0]).toMatchObject({ paths: [], partPath: '/save/.0123456789abcdef.parts' })

@@ -20,12 +20,16 @@ class FakeWorker implements PoolWorker {
   referenced = true
   #onMessage: (answers: WireAnswer[]) => void = () => {}
   #onExit: () => void = () => {}
+  readonly #onError = new Map<string, (error: unknown) => void>()
+  /** What `postMessage` throws. */
+  deaf: Error | null = null
 
   constructor(init: WorkerInit) {
     this.claims = new Int32Array(init.claims)
   }
 
   postMessage(message: ToWorker): void {
+    if (this.deaf !== null) throw this.deaf
     this.messages.push(message)
     if (message.type === 'jobs') this.inbox.push(...message.jobs)
     if (message.type === 'exit') queueMicrotask(() => this.#onExit())
@@ -34,6 +38,15 @@ class FakeWorker implements PoolWorker {
   on(event: string, fn: (...args: never[]) => void): void {
     if (event === 'message') this.#onMessage = fn as (answers: WireAnswer[]) => void
     if (event === 'exit') this.#onExit = fn as () => void
+    if (event.endsWith('error')) this.#onError.set(event, fn as (error: unknown) => void)
+  }
+
+  fail(event: 'error' | 'messageerror', error: Error): void {
+    this.#onError.get(event)!(error)
+  }
+
+  terminate(): void {
+    queueMicrotask(() => this.#onExit())
   }
 
   ref(): void {
@@ -67,6 +80,10 @@ class FakeWorker implements PoolWorker {
 
 const workers: FakeWorker[] = []
 let log: string[] = []
+/** No worker can be started: this is thrown instead. */
+let noThreads: Error | null = null
+/** Thrown when a job is said to be lost, or done. */
+let sinkFails: Error | null = null
 
 function make(regular: number, most: number): WorkerPool<TestJob> {
   const name = (job: TestJob): string => job.name
@@ -74,13 +91,21 @@ function make(regular: number, most: number): WorkerPool<TestJob> {
     { workers: regular, maxWorkers: most, maxFiles: 40 },
     () => [[], []],
     {
-      answered: (_, jobs) => log.push(`answered ${jobs.map(name).join(' ')}`),
+      answered: (_, jobs) => {
+        log.push(`answered ${jobs.map(name).join(' ')}`)
+        if (sinkFails !== null) throw sinkFails
+      },
       takenBack: job => log.push(`back ${job.name}`),
-      lost: job => log.push(`lost ${job.name}`),
+      lost: job => {
+        log.push(`lost ${job.name}`)
+        if (sinkFails !== null) throw sinkFails
+      },
       stalled: job => log.push(`stalled ${job.name}`),
       capacity: () => {},
+      crashed: error => log.push(`crashed: ${(error as Error).message}`),
     },
     init => {
+      if (noThreads !== null) throw noThreads
       const worker = new FakeWorker(init)
       workers.push(worker)
       return worker
@@ -89,7 +114,7 @@ function make(regular: number, most: number): WorkerPool<TestJob> {
 }
 
 function job(name: string, bulk = false): TestJob {
-  return { name, storageId: 1, bulk }
+  return { name, bulk }
 }
 
 /** Any job will do: workers here do not look into it. */
@@ -101,6 +126,8 @@ beforeEach(() => {
   vi.useFakeTimers()
   workers.length = 0
   log = []
+  noThreads = null
+  sinkFails = null
 })
 
 afterEach(() => {
@@ -260,6 +287,66 @@ describe('ends', () => {
     expect(log).toEqual(['lost a', 'lost b'])
     pool.give(job('c'), wire())
     expect(workers).toHaveLength(2)
+  })
+
+  test('what a worker cannot be told is lost at once, and the worker goes on', () => {
+    const pool = make(1, 1)
+    pool.give(job('a'), wire())
+    pool.flush()
+    const [worker] = workers
+    worker!.deaf = new Error('could not be cloned')
+    pool.give(job('b'), wire())
+    pool.give(job('c', true), wire())
+    pool.flush()
+    expect(log.splice(0)).toEqual(['lost b', 'lost c', 'crashed: could not be cloned'])
+    worker!.deaf = null
+    pool.give(job('d'), wire())
+    pool.flush()
+    worker!.answer(worker!.begin()!, worker!.begin()!)
+    expect(log).toEqual(['answered a d'])
+  })
+
+  test('a worker whose answers cannot be read is ended, with its jobs', async () => {
+    const pool = make(1, 1)
+    pool.give(job('a'), wire())
+    pool.flush()
+    workers[0]!.fail('messageerror', new Error('unreadable'))
+    await Promise.resolve()
+    expect(log).toEqual(['crashed: unreadable', 'lost a'])
+    expect(pool.size).toBe(0)
+  })
+
+  test('where no worker can be started, those there are get the job; without any it is refused', () => {
+    const pool = make(2, 2)
+    noThreads = new Error('no threads left')
+    expect(() => pool.give(job('a'), wire())).toThrow('no threads left')
+    noThreads = null
+    for (const name of ['a', 'b']) pool.give(job(name), wire())
+    noThreads = new Error('no threads left')
+    pool.give(job('c'), wire())
+    pool.flush()
+    expect(log).toEqual(['crashed: no threads left'])
+    expect(workers.map(worker => worker.inbox.length)).toEqual([3])
+  })
+
+  test('nothing that is thrown leaves the events of a worker', () => {
+    const pool = make(1, 1)
+    for (const name of ['a', 'b', 'c']) pool.give(job(name), wire())
+    pool.flush()
+    sinkFails = new Error('a bug')
+    const [worker] = workers
+    worker!.answer(worker!.begin()!)
+    worker!.fail('error', new Error('out of memory'))
+    worker!.die()
+    expect(log).toEqual([
+      'answered a',
+      'crashed: a bug',
+      'crashed: out of memory',
+      'lost b',
+      'crashed: a bug',
+      'lost c',
+      'crashed: a bug',
+    ])
   })
 
   test('a cancelled job that runs is told so', () => {

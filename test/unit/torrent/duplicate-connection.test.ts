@@ -10,7 +10,6 @@ function connection(local: Endpoint, remote: Endpoint, outgoing: boolean, failed
     localEndpoint: () => local,
     isOutgoing: () => outgoing,
     failed: () => failed,
-    fastReconnect: () => false,
     totalPayloadDownload: () => 0,
     totalPayloadUpload: () => 0,
     disconnect() {},

@@ -7,23 +7,21 @@ test('a piece counts for each file it has bytes of', () => {
   const progress = new FileProgress(new FakeLayout(10, [15, 3, 0, 12]), () => false)
   progress.pieceDone(1)
   expect(progress.toArray()).toEqual([5, 3, 0, 2])
-  expect(progress.totalOnDisk()).toBe(10)
   progress.pieceLost(1)
-  expect([progress.toArray(), progress.totalOnDisk()]).toEqual([[0, 0, 0, 0], 0])
+  expect(progress.toArray()).toEqual([0, 0, 0, 0])
 })
 
-test('a file is complete with its last piece, pad files never are and do not count', () => {
+test('a file is complete with its last piece, pad files never are', () => {
   const progress = new FileProgress(new FakeLayout(10, [15, -5, 10, 7]), () => false)
   const completed: number[] = []
   for (const piece of [1, 0, 3, 2]) progress.pieceDone(piece, file => completed.push(file))
   expect(completed).toEqual([0, 3, 2])
-  expect([progress.bytesOf(1), progress.totalOnDisk()]).toEqual([5, 32])
+  expect(progress.toArray()).toEqual([15, 5, 10, 7])
 })
 
 test('what is there already is counted in one pass', () => {
   const progress = new FileProgress(new FakeLayout(10, [15, -5, 10, 7]), piece => piece !== 1)
   expect(progress.toArray()).toEqual([10, 0, 10, 7])
-  expect(progress.totalOnDisk()).toBe(27)
 })
 
 test('counting at once and piece by piece agree, whatever the files', () => {
@@ -51,6 +49,5 @@ test('counting at once and piece by piece agree, whatever the files', () => {
     }
     const atOnce = new FileProgress(layout, piece => have.has(piece))
     expect(atOnce.toArray()).toEqual(stepwise.toArray())
-    expect(atOnce.totalOnDisk()).toBe(stepwise.totalOnDisk())
   }
 })

@@ -29,7 +29,6 @@ class Connection implements ListedConnection {
   failure = false
   down = 0
   up = 0
-  reconnectsFast = false
   hasFailed = false
   readonly #list: PeerList
   readonly #remote: Endpoint
@@ -46,7 +45,6 @@ class Connection implements ListedConnection {
   localEndpoint = () => this.#local
   isOutgoing = () => this.#outgoing
   failed = () => this.hasFailed
-  fastReconnect = () => this.reconnectsFast
   totalPayloadDownload = () => this.down
   totalPayloadUpload = () => this.up
   setPeerEntry(entry: PeerEntry) {
@@ -105,7 +103,7 @@ describe('adding', () => {
     several.addPeer(['10.0.0.2', 9000], tracker)
     expect(
       several
-        .findPeers('10.0.0.2')
+        .entries()
         .map(p => p.port)
         .sort(),
     ).toEqual([3000, 9000])
@@ -227,20 +225,8 @@ describe('choosing whom to connect to', () => {
     again.close(1120)
     expect(list.connectOnePeer(1120 + 179)).toBeNull()
     expect(list.connectOnePeer(1120 + 180)).toBe(entry)
-    list.incFailcount(entry)
+    list.setFailcount(entry, 3)
     expect(list.connectOnePeer(9999), 'max_failcount is reached').toBeNull()
-  })
-
-  test('a connection that ends to be made anew at once does not count, but only twice', () => {
-    const { list } = make()
-    const { entry } = list.addPeer(['10.0.0.1', 3000], tracker)!
-    for (const due of [true, true, false]) {
-      const c = connect(list, entry, 1000)
-      c.reconnectsFast = true
-      c.close(1000)
-      expect(list.connectOnePeer(1001)).toBe(due ? entry : null)
-    }
-    expect(list.connectOnePeer(1060)).toBe(entry)
   })
 
   test('fewer failures, local addresses, longer idle and better sources go first', () => {
@@ -316,7 +302,7 @@ describe('connections', () => {
     first.down = 5000
     first.up = 70_000
     first.close(9)
-    expect([entry.totalDownload(), entry.totalUpload()]).toEqual([4 * 1024, 68 * 1024])
+    expect([entry.prevAmountDownload, entry.prevAmountUpload]).toEqual([4, 68])
     const c = new Connection(list, ['10.0.0.1', 45_000])
     expect(list.newConnection(c, 10)).toBe(true)
     expect([c.entry, c.down, c.up, entry.prevAmountDownload]).toEqual([entry, 4096, 68 * 1024, 0])
@@ -422,22 +408,13 @@ test('an entry keeps every small value apart', () => {
   const entry = new PeerEntry(1, '1.2.3.4', 5, true, tracker)
   expect([entry.supportsUtp, entry.connectable, entry.trustPoints]).toEqual([true, true, 0])
   entry.failcount = 40
-  entry.fastReconnects = 15
   entry.trustPoints = -9
   entry.hashfails = 300
-  expect([entry.failcount, entry.fastReconnects, entry.trustPoints, entry.hashfails]).toEqual([31, 15, -7, 255])
+  expect([entry.failcount, entry.trustPoints, entry.hashfails]).toEqual([31, -7, 255])
   entry.trustPoints = 20
   entry.failcount = 2
-  expect([entry.failcount, entry.fastReconnects, entry.trustPoints, entry.hashfails]).toEqual([2, 15, 8, 255])
-  const flags = [
-    'onParole',
-    'banned',
-    'confirmedSupportsUtp',
-    'protocolV2',
-    'optimisticallyUnchoked',
-    'webSeed',
-    'peSupport',
-  ] as const
+  expect([entry.failcount, entry.trustPoints, entry.hashfails]).toEqual([2, 8, 255])
+  const flags = ['onParole', 'banned', 'protocolV2', 'optimisticallyUnchoked', 'webSeed', 'peSupport'] as const
   for (const flag of flags) {
     expect(entry[flag]).toBe(false)
     entry[flag] = true

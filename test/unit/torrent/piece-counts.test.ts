@@ -29,7 +29,6 @@ class Model {
     counts.checkInvariant()
     const wanted = (i: number) => map.priority[i] !== 0
     const pieces = Array.from({ length: PIECES }, (_, i) => i)
-    expect(counts.bytesOf(counts.allPieces())).toBe(this.bytes(() => true))
     expect(counts.bytesOf(counts.have())).toBe(this.bytes(i => had.has(i)))
     expect(counts.bytesOf(counts.want())).toBe(this.bytes(wanted))
     expect(counts.bytesOf(counts.haveWant())).toBe(this.bytes(i => had.has(i) && wanted(i)))

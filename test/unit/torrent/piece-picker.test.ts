@@ -68,7 +68,7 @@ function complete(picker: PiecePicker, piece: number, peer = 1) {
     picker.markAsWriting(piece, b, peer)
     picker.markAsFinished(piece, b, peer)
   }
-  picker.piecePassed(piece)
+  picker.weHave(piece)
   picker.checkInvariant()
 }
 
@@ -438,21 +438,9 @@ describe('blocks', () => {
     picker.checkInvariant()
   })
 
-  test('a block in memory that is given up is open again', () => {
-    const picker = setup(2, { availability: '11' })
-    picker.markAsWriting(0, 0, 5)
-    picker.markAsWriting(0, 1, 5)
-    picker.markAsCanceled(0, 0)
-    expect(picker.blockState(0, 0)).toBe(BlockState.none)
-    expect(viewPiece(picker, 0).writing).toBe(1)
-    picker.checkInvariant()
-  })
-
-  test('a failed write opens the block, locks the piece and takes it back if it had passed', () => {
+  test('a failed write opens the block and locks the piece', () => {
     const picker = setup(1, { availability: '1' })
     for (let b = 0; b < PER_PIECE; b++) picker.markAsWriting(0, b, 5)
-    picker.piecePassed(0)
-    expect([picker.havePiece(0), picker.isFlushed(0), picker.counts.isFinished()]).toEqual([true, false, true])
     picker.writeFailed(0, 1)
     expect([picker.havePiece(0), viewPiece(picker, 0).locked, picker.counts.numWantLeft()]).toEqual([false, true, 1])
     picker.checkInvariant()
@@ -524,27 +512,17 @@ describe('queues', () => {
     expect(viewDownloads(picker)[2]).toMatchObject({ requested: 4, finished: 0, writing: 0, blocksInPiece: 4 })
   })
 
-  test('a passed piece is had at once, and flushed when its last block is on disk', () => {
+  test('a whole piece is had when it is said to be, and no sooner', () => {
     const picker = setup(2, { availability: '11' })
-    for (let b = 0; b < PER_PIECE; b++) picker.markAsWriting(0, b, 1)
-    expect(picker.isPieceFinished(0)).toBe(true)
-    picker.piecePassed(0)
-    expect([picker.havePiece(0), picker.isFlushed(0), picker.counts.numHave()]).toEqual([true, false, 1])
-    expect(picker.counts.haveBits().getBit(0)).toBe(true)
-    expect(picker.flushedBits().getBit(0)).toBe(false)
-    for (let b = 0; b < PER_PIECE; b++) picker.markAsFinished(0, b)
-    expect([picker.isFlushed(0), picker.counts.numHave(), picker.downloadQueueSize()]).toEqual([true, 1, 0])
-    picker.checkInvariant()
-  })
-
-  test('a piece is not flushed while it is being hashed', () => {
-    const picker = setup(1, { availability: '1' })
     for (let b = 0; b < PER_PIECE; b++) picker.markAsFinished(0, b, 1)
     picker.startedHashJob(0)
-    expect([viewPiece(picker, 0).hashing, picker.isFlushed(0)]).toEqual([true, false])
+    expect([picker.isPieceFinished(0), viewPiece(picker, 0).hashing, picker.havePiece(0)]).toEqual([true, true, false])
     picker.completedHashJob(0)
-    picker.piecePassed(0)
-    expect(picker.isFlushed(0)).toBe(true)
+    picker.weHave(0)
+    expect([picker.havePiece(0), picker.counts.numHave(), picker.downloadQueueSize()]).toEqual([true, 1, 0])
+    expect(picker.counts.haveBits().getBit(0)).toBe(true)
+    expect(picker.flushedBits().getBit(0)).toBe(true)
+    picker.checkInvariant()
   })
 })
 
@@ -555,7 +533,6 @@ describe('counts', () => {
     expect(picker.counts.have()).toEqual({ numPieces: 2, padBytes: 0, lastPiece: false })
     expect(picker.counts.haveWant()).toEqual({ numPieces: 1, padBytes: 0, lastPiece: false })
     expect(picker.counts.bytesOf(picker.counts.want())).toBe(2 * PIECE + BLOCK)
-    expect(picker.counts.bytesOf(picker.counts.allPieces())).toBe(picker.totalSize)
     expect([picker.counts.numWantLeft(), picker.counts.isFinished(), picker.counts.isSeeding()]).toEqual([
       2,
       false,
@@ -574,7 +551,7 @@ describe('counts', () => {
     const picker = setup(3, { availability: '111' })
     picker.setPadBytes(1, BLOCK + 10)
     picker.setPadBytes(2, PIECE)
-    expect(picker.isFlushed(2)).toBe(true)
+    expect(picker.havePiece(2)).toBe(true)
     expect(picker.counts.numHave()).toBe(1)
     expect(picker.counts.bytesOf(picker.counts.have())).toBe(0)
     expect(picker.counts.bytesOf(picker.counts.want())).toBe(2 * PIECE - BLOCK - 10)

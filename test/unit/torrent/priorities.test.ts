@@ -82,14 +82,4 @@ describe('files', () => {
     expect([p.filePriority(-1), p.filePriority(4), p.filePriority(1)]).toEqual([0, 0, 0])
     expect([p.setFilePriority(4, 1), p.setFilePriority(-1, 1), p.pending]).toEqual([null, null, false])
   })
-
-  test('before the metadata is known priorities are kept, and fitted to the files when it comes', () => {
-    const p = new Priorities(null, [1, 7, 99])
-    p.storageUpdated(p.setFilePriority(5, 2)!)
-    expect(p.filePriorities()).toEqual([1, 7, 7, 4, 4, 2])
-    expect([...p.piecePriorities()]).toEqual([])
-    p.attach(layout)
-    expect(p.filePriorities()).toEqual([1, 0, 7, 4])
-    expect(p.raw()).toHaveLength(4)
-  })
 })

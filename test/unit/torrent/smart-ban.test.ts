@@ -69,5 +69,4 @@ test('what is kept is limited, the pieces that failed first go first', () => {
   expect(ban.suspects(0), 'what was judged does not count').toBe(true)
   ban.forgetPeer(7)
   expect(ban.empty).toBe(true)
-  ban.clear()
 })

@@ -106,20 +106,6 @@ describe('closing', () => {
     expect(world.idles).toBe(1)
   })
 
-  test('forgets a requester that is gone, its requests go on', () => {
-    const world = new World({ maxConcurrentHttpAnnounces: 1 })
-    world.names.set('u', ['1.1.1.1'])
-    const requester = world.queue({ url: url(0) })
-    const waits = world.queue({ url: url(1) })
-    const udp = world.queue({ url: 'udp://u:1' })
-    for (const each of [requester, waits, udp]) world.manager.forget(each)
-    world.answer(0, OK)
-    world.answer(1, OK)
-    world.pass(11)
-    expect([...requester.log, ...waits.log, ...udp.log]).toEqual([])
-    expect(world.manager.isEmpty).toBe(true)
-  })
-
   test('a packet or answer that comes later is ignored', () => {
     const world = new World()
     world.names.set('u', ['1.1.1.1'])

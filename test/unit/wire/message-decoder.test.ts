@@ -343,17 +343,6 @@ describe('a malformed message ends the connection with the error of libtorrent',
     expect(sink.log).toEqual([errorLine(LibtorrentErrors.invalidHashes)])
   })
 
-  test('a block longer than the pieces of the torrent', () => {
-    const { sink, decoder } = make()
-    decoder.setMaxBlockLength(1000)
-    decoder.push(hexToBytes('000003f1070000000000000000')!)
-    expect(sink.log).toEqual(['piece 0 0 1000'])
-    const second = make()
-    second.decoder.setMaxBlockLength(1000)
-    second.decoder.push(hexToBytes('000003f2070000000000000000')!)
-    expect(second.sink.log).toEqual([errorLine(LibtorrentErrors.packetTooLarge)])
-  })
-
   test('a bitfield is judged again when the number of pieces became known while it was arriving', () => {
     const { sink, decoder } = make()
     decoder.push(hexToBytes('0000000305ff')!)

@@ -36,14 +36,10 @@ describe('message encoder', () => {
     ['lt_donthave', w => encodeDontHave(w, 7, 0x102), '00000006140700000102'],
   ])('%s is written as its BEP has it', (_name, fn, hex) => expect(written(fn)).toBe(hex))
 
-  test('the fast paths write the same bytes at an offset and say where they end', () => {
+  test('the header of a piece is written at an offset, and says where it ends', () => {
     const target = new Uint8Array(64)
     expect(putPieceHeader(target, 3, 0xfffffffe, 0x8000, 0x4000)).toBe(16)
     expect(bytesToHex(target.subarray(0, 17))).toBe('000000' + '0000400907fffffffe00008000' + '00')
-    expect(encode.putRequest(target, 0, 1, 2, 0x4000)).toBe(17)
-    expect(bytesToHex(target.subarray(0, 17))).toBe(written(w => encode.encodeRequest(w, 1, 2, 0x4000)))
-    expect(encode.putCancel(target, 0, 1, 2, 0x4000)).toBe(17)
-    expect(bytesToHex(target.subarray(0, 17))).toBe(written(w => encode.encodeCancel(w, 1, 2, 0x4000)))
   })
 
   test('hash messages carry root, base, index, count and proof layers', () => {
