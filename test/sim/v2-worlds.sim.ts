@@ -32,7 +32,7 @@ const MENDED: readonly (readonly [string, number])[] = [
 ]
 const LIAR: Endpoint = ['82.2.2.2', 6881]
 const STEPS = 6
-/** Bytes of all files but the last one: a simulated disk has room for little more. */
+/** Bytes of all files but the last one: what a world costs has a bound. */
 const MAX_CONTENT = 8 << 20
 
 /** Sizes of files, in bytes, by the piece length. */
