@@ -193,10 +193,9 @@ export class PeerClassSet {
     return this.#ids.some(id => this.#pool.at(id)!.ignoreUnchokeSlots)
   }
 
-  /** Highest factor of the classes; 100 without any. */
+  /** Highest factor of the classes; 100 if none has one. */
   connectionLimitFactor(): number {
-    if (this.#ids.length === 0) return 100
-    return Math.max(...this.#ids.map(id => this.#pool.at(id)!.connectionLimitFactor))
+    return Math.max(0, ...this.#ids.map(id => this.#pool.at(id)!.connectionLimitFactor)) || 100
   }
 }
 

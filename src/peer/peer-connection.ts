@@ -319,7 +319,7 @@ export class PeerConnection implements PeerLinkOwner {
     this.uploads.queue.clear()
     this.extensions.metadata.left()
     this.hashes.left()
-    this.quota.detach(this)
+    this.quota.detach()
     if (this.host !== null) this.host.peerClosed(this, error, operation, severity)
     else this.session.closedUnattached(this, error, operation, severity)
   }

@@ -12,6 +12,8 @@ import type { PeerConnection } from './peer-connection.ts'
 export interface RateQuota {
   /** The peer's class is exempt from upload slots. */
   readonly ignoreUnchokeSlots: boolean
+  /** By how much its class counts against the limits of connections, in percent: with 200 half as many are taken. Above 0. */
+  readonly connectionLimitFactor: number
   /** False while the connection owes for what it received. */
   readonly mayReceive: boolean
   /** Bytes per second cap for the request window; `Infinity` without a limit. */
@@ -19,7 +21,8 @@ export interface RateQuota {
   attach(peer: PeerConnection): void
   /** The torrent of an incoming connection is known: its limits apply too. */
   joined(torrentId: TorrentId): void
-  detach(peer: PeerConnection): void
+  /** The connection is closed, or was never made. */
+  detach(): void
   received(peer: PeerConnection, bytes: number): void
   sent(peer: PeerConnection, bytes: number): void
   /** How many bytes may be sent now; less than 1: the link is told by `resumeSending` when there is more. */

@@ -70,8 +70,11 @@ export class IncomingConnections {
       return
     }
     if (alerts.wants(IncomingConnectionAlert)) alerts.post(new IncomingConnectionAlert(stream.kind, remote))
+    const quota = limits.quotaFor(null, remote, stream.kind)
     const open = connections.open.size + connections.unattached.size
-    if (open >= settings.connectionsLimit + settings.connectionsSlack) {
+    const limit = Math.floor((settings.connectionsLimit * 100) / quota.connectionLimitFactor)
+    if (open >= limit + settings.connectionsSlack) {
+      quota.detach()
       const limits = () => `limit: ${settings.connectionsLimit}, slack: ${settings.connectionsSlack}`
       logNotTaken(alerts, () => `connections limit exceeded, conns: ${open}, ${limits()}`)
       if (alerts.wants(PeerDisconnectedAlert)) {
@@ -92,7 +95,7 @@ export class IncomingConnections {
       peerId: new Sha1Hash(connections.newPeerId()),
       host: null,
       torrentId: null,
-      quota: limits.quotaFor(null, remote, stream.kind),
+      quota,
     })
     connections.unattached.add(peer)
     logOpened(peer)

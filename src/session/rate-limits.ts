@@ -186,7 +186,7 @@ export class PeerQuota implements RateQuota, BandwidthSocket {
     this.#torrent = this.#limits.torrent(torrentId)
   }
 
-  detach(_peer: PeerConnection): void {
+  detach(): void {
     this.#peer = null
     for (const channel of [UPLOAD_CHANNEL, DOWNLOAD_CHANNEL] as const) {
       const left = this.#left[channel]

@@ -272,7 +272,8 @@ export class Swarm implements PeerListHost {
       this.#blocked(peer.endpoint, PeerBlockedReason.ipFilter)
       return libtorrentError(LibtorrentErrors.bannedByIpFilter)
     }
-    if (this.connections.length >= this.#host.maxConnections && !this.#dropHalfOpen()) {
+    const limit = (this.#host.maxConnections * 100) / peer.quota.connectionLimitFactor
+    if (this.connections.length >= Math.floor(limit) && !this.#dropHalfOpen()) {
       if (!this.list.newConnection(peer, this.#env.sessionTime(), speaksV2)) return this.#refused(peer)
       const lowest = this.lowestRanking()
       const replaced = lowest !== null && this.#rank(lowest) < this.#rank(peer)

@@ -526,6 +526,23 @@ describe('crowds', () => {
     })
   })
 
+  test.each([
+    [200, 35],
+    [50, 110],
+    [0, 60],
+  ])('with a factor of %i in their class the limit lets %i in', (connectionLimitFactor, most) => {
+    const victim = { has: 'all' as const, settings: { connections_limit: 50, connections_slack: 10 } }
+    inArena(273, { alone: true, victim }, arena => {
+      const { pool } = arena.victim.engine.limits
+      for (let id = 0; pool.at(id) !== null; id++) pool.at(id)!.setInfo({ connectionLimitFactor })
+      const hosts = [...Array(20).keys()].map(() => arena.host())
+      const silent = [...Array(200).keys()].map(i => arena.attack({ greets: false }, hosts[i % 20]!))
+      arena.sim.run(1000)
+      expect(silent.filter(peer => peer.closed === null)).toHaveLength(most)
+      arena.finish()
+    })
+  })
+
   test('connections that complete their handshake stay below the limit', () => {
     const victim = { has: 'all' as const, settings: { connections_limit: 30, connections_slack: 10 } }
     inArena(271, { alone: true, victim }, arena => {
