@@ -90,8 +90,7 @@ export const TOPICS = [
       ],
       always_send_user_agent: [
         'Sends the user agent with every web seed request instead of the first of a connection.',
-        'not yet',
-        'web seeds are not there yet',
+        'yes',
       ],
     },
   },
@@ -282,7 +281,11 @@ export const TOPICS = [
         'cannot',
         'there is no call for it that works on every system',
       ],
-      disk_io_read_mode: ['Whether the system caches what is read.', 'yes'],
+      disk_io_read_mode: [
+        'Whether the system caches what is read.',
+        'cannot',
+        'there is no call that tells the system what to keep',
+      ],
       disk_io_write_mode: ['Whether the system caches what is written, or puts it through to the disk.', 'yes'],
       disk_write_mode: ['Whether files are written through memory mappings.', ...NO_MMAP],
       mmap_file_size_cutoff: ['Files with fewer blocks than this are not memory mapped.', ...NO_MMAP],
