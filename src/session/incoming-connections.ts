@@ -75,8 +75,8 @@ export class IncomingConnections {
     const limit = Math.floor((settings.connectionsLimit * 100) / quota.connectionLimitFactor)
     if (open >= limit + settings.connectionsSlack) {
       quota.detach()
-      const limits = () => `limit: ${settings.connectionsLimit}, slack: ${settings.connectionsSlack}`
-      logNotTaken(alerts, () => `connections limit exceeded, conns: ${open}, ${limits()}`)
+      const most = () => `limit: ${settings.connectionsLimit}, slack: ${settings.connectionsSlack}`
+      logNotTaken(alerts, () => `connections limit exceeded, conns: ${open}, ${most()}`)
       if (alerts.wants(PeerDisconnectedAlert)) {
         const error = libtorrentError(LibtorrentErrors.tooManyConnections)
         alerts.post(
